@@ -1,0 +1,83 @@
+"""The catalogue, held in memory by every process that needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stream.codec import decode, decode_key
+from stream.errors import DecodeError
+from stream.features import CAST_PREFIX
+from stream.records import Title
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stream.kafka import Message
+
+
+class CatalogueView:
+    """Titles by id, and what follows from them. One thread applies; any thread reads, without a lock.
+
+    Attributes
+    ----------
+    titles
+        What is in the catalogue now.
+    partition_of
+        The partition of each title ever seen, withdrawn ones too: that of its impressions.
+    themes
+        Every theme in use, people left out.
+    version
+        Grows with every change.
+    refused
+        How many records could not be understood; the last good one of each title stays.
+    """
+
+    def __init__(self) -> None:
+        self.titles: Mapping[str, Title] = {}
+        self.partition_of: dict[str, int] = {}
+        self.themes: frozenset[str] = frozenset()
+        self.version = 0
+        self.refused = 0
+        self._changed_at: dict[str, int] = {}
+
+    def get(self, title_id: str) -> Title | None:
+        """A title, None if it is not in the catalogue."""
+        return self.titles.get(title_id)
+
+    def lists(self, title_id: str, artwork_id: str) -> bool:
+        """Whether the title is in the catalogue with this artwork."""
+        title = self.titles.get(title_id)
+        return title is not None and any(artwork.artwork_id == artwork_id for artwork in title.artworks)
+
+    def changed_since(self, version: int) -> list[str]:
+        """The titles that were loaded, altered or withdrawn after that version."""
+        return [title_id for title_id, at in self._changed_at.items() if at > version]
+
+    def apply(self, messages: Sequence[Message]) -> None:
+        """Take in records of the catalogue's topic."""
+        titles = dict(self.titles)
+        version = self.version + 1
+        for message in messages:
+            try:
+                title_id = decode_key(message.key)
+                title = None if message.value is None else decode(Title, message.value)
+                if title is not None and title.title_id != title_id:
+                    raise DecodeError("wrong_key", "the record's key is not its title_id")
+            except DecodeError:
+                self.refused += 1
+                continue
+            self.partition_of[title_id] = message.partition
+            self._changed_at[title_id] = version
+            if title is None:
+                titles.pop(title_id, None)
+            else:
+                titles[title_id] = title
+        self.titles = titles
+        self.themes = frozenset(
+            theme
+            for title in titles.values()
+            for themes in (title.themes, *(artwork.themes for artwork in title.artworks))
+            for theme in themes
+            if not theme.startswith(CAST_PREFIX)
+        )
+        self.version = version

@@ -1,0 +1,169 @@
+"""The viewing worker: plays in, rewards and tastes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from stream.codec import decode, decode_key, encode
+from stream.dead_letters import dead_letter
+from stream.errors import DecodeError, StateMismatch
+from stream.kafka import Output
+from stream.records import Play
+from stream.topics import CATALOGUE, DEAD_LETTERS, PLAYS, REWARDS, TASTES, VIEWING_CHANGELOG
+from stream.viewing import Member, ViewingRules
+from stream.worker import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from consumers.catalogue_view import CatalogueView
+    from stream.kafka import Message
+    from stream.metrics import WorkerMetrics
+    from stream.settings import Settings
+    from stream.topics import Topic
+
+FORMAT = 1
+
+
+class StoredMember(Struct):
+    """A member in the changelog."""
+
+    format: int
+    member: Member
+
+
+def viewing_job(settings: Settings, catalogue: CatalogueView, metrics: WorkerMetrics) -> Job:
+    """What a viewing worker reads, keeps and writes."""
+
+    def new_task(partition: int, refresh: Callable[[], object]) -> ViewingTask:
+        return ViewingTask(partition, settings, catalogue, metrics, refresh)
+
+    return Job(
+        name="viewing",
+        inputs=(PLAYS,),
+        changelog=VIEWING_CHANGELOG,
+        outputs=(REWARDS, TASTES, DEAD_LETTERS),
+        tables={CATALOGUE: catalogue.apply},
+        new_task=new_task,
+        checkpoint_seconds=settings.reward_seconds,
+    )
+
+
+class ViewingTask:
+    """One partition's members. See :class:`consumers.learner.LearnerTask` for the parameters."""
+
+    def __init__(
+        self,
+        partition: int,
+        settings: Settings,
+        catalogue: CatalogueView,
+        metrics: WorkerMetrics,
+        refresh: Callable[[], object],
+    ) -> None:
+        self._partition = partition
+        self._worker = settings.worker_name
+        self._rules = ViewingRules.of(settings)
+        self._catalogue = catalogue
+        self._metrics = metrics
+        self._refresh = refresh
+        self._members: dict[str, Member] = {}
+        self._changed: dict[str, None] = {}
+        self._pending: list[Output] = []
+
+    # --- state
+
+    def restore(self, messages: Sequence[Message]) -> None:
+        """Take back members from the changelog; a tombstone forgets one."""
+        for message in messages:
+            member_id = decode_key(message.key)
+            if message.value is None:
+                self._members.pop(member_id, None)
+                continue
+            try:
+                stored = msgspec.json.decode(message.value, type=StoredMember)
+            except msgspec.DecodeError as error:
+                raise StateMismatch(f"a record of the viewing changelog cannot be read: {error}") from error
+            if stored.format != FORMAT:
+                raise StateMismatch(
+                    f"the viewing changelog holds format {stored.format}, this version reads {FORMAT}: run the "
+                    "version that wrote it"
+                )
+            self._members[member_id] = stored.member
+
+    def remember(self, topic: Topic, messages: Sequence[Message]) -> None:
+        """Nothing: what a play has earned is part of the state."""
+
+    def reread(self) -> dict[str, int]:
+        """Nothing, likewise."""
+        return {}
+
+    def checkpoint(self) -> Iterable[Output]:
+        """Rewards, dead letters, and the changed members' state and tastes."""
+        outputs = self._pending
+        self._pending = []
+        for member_id in self._changed:
+            member, key = self._members[member_id], member_id.encode()
+            stored = msgspec.json.encode(StoredMember(FORMAT, member))
+            outputs.append(Output(VIEWING_CHANGELOG, key, stored, self._partition))
+            outputs.append(Output(TASTES, key, encode(member.taste(member_id)), self._partition))
+        self._changed.clear()
+        return outputs
+
+    # --- plays
+
+    def handle(self, topic: Topic, messages: Sequence[Message]) -> None:
+        """Credit a batch of plays; what cannot be understood becomes a dead letter."""
+        refreshed = False
+        for message in messages:
+            try:
+                play = _read(message)
+                title = self._catalogue.get(play.title_id)
+                if title is None and not refreshed:
+                    self._refresh()
+                    refreshed = True
+                    title = self._catalogue.get(play.title_id)
+                if title is None:
+                    raise DecodeError(
+                        "unknown_title",
+                        f"title {play.title_id!r} is not in the catalogue: load it, then replay this record",
+                    )
+            except DecodeError as error:
+                self._pending.append(dead_letter(message, error, self._worker))
+                self._metrics.dead_letters.labels(error.code).inc()
+                continue
+            member = self._members.get(play.member_id)
+            if member is None:
+                member = self._members[play.member_id] = Member()
+            outcome, change = member.watch(play, title.themes, title.runtime_seconds, self._rules)
+            self._changed[play.member_id] = None
+            if outcome == "duplicate":
+                self._metrics.duplicates.inc()
+            elif outcome == "late":
+                self._metrics.late.inc()
+            if change is not None:
+                self._pending.append(Output(REWARDS, change.title_id.encode(), encode(change)))
+
+    # --- a viewing worker publishes nothing outside its checkpoints
+
+    def publish(self, now_ms: int, deadline: float) -> Iterable[Output]:
+        """Nothing."""
+        return ()
+
+    def mark_unpublished(self, key: bytes) -> None:
+        """Nothing."""
+
+
+def _read(message: Message) -> Play:
+    """A play whose key, member and title agree with the impression it carries."""
+    play = decode(Play, message.value)
+    if decode_key(message.key) != play.member_id:
+        raise DecodeError("wrong_key", "the record's key is not its member_id")
+    if play.impression is not None:
+        if play.impression.member_id != play.member_id:
+            raise DecodeError("wrong_impression", "the play carries an impression of another member")
+        if play.impression.title_id != play.title_id:
+            raise DecodeError("wrong_impression", "the play carries an impression of another title")
+    return play

@@ -1,0 +1,113 @@
+"""From contexts to rows of numbers, many at once."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import Struct
+
+from stream.records import MAX_FEATURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+BIAS = "bias"
+#: Names that are Keyart's own and are ignored in a context.
+RESERVED = frozenset({BIAS, "cast"})
+CAST_PREFIX = "cast:"
+
+
+def default_features(themes: Iterable[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """The features to learn from, given the catalogue's themes.
+
+    Columns keep their places once they exist: new themes are appended, in alphabetical order.
+
+    Parameters
+    ----------
+    themes
+        Every theme in use; people (``cast:…``) are not features.
+    known
+        The columns so far.
+
+    Examples
+    --------
+    >>> default_features({"romance", "comedy", "cast:Robin Williams"})
+    ('bias', 'comedy', 'romance')
+    >>> default_features({"romance", "comedy", "action"}, ("bias", "comedy", "romance"))
+    ('bias', 'comedy', 'romance', 'action')
+    """
+    columns = tuple(known) or (BIAS,)
+    wanted = {theme for theme in themes if not theme.startswith(CAST_PREFIX)} - RESERVED - set(columns)
+    return (*columns, *sorted(wanted))[: MAX_FEATURES + 1]
+
+
+class Rows(Struct, frozen=True):
+    """A sparse matrix of n rows, by the number of non-zero entries: what a batch of contexts becomes.
+
+    ``groups`` holds for each k the row numbers (m,), their columns (m, k) and their values (m, k).
+    """
+
+    count: int
+    groups: tuple[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]], ...]
+    unknown: int
+
+
+class FeatureSpace:
+    """The columns of a model, and how a context fills them.
+
+    >>> space = FeatureSpace(("bias", "comedy", "romance"))
+    >>> space.vector({"romance": 0.5, "weather": 3.0})
+    array([1. , 0. , 0.5])
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        if not columns or columns[0] != BIAS:
+            raise ValueError("the first column is the bias")
+        self.columns = tuple(columns)
+        self._index = {name: i for i, name in enumerate(self.columns) if name not in RESERVED}
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def vector(self, context: Mapping[str, float]) -> NDArray[np.float64]:
+        """One dense row, shape (d,): the bias is 1, a missing feature 0, an unknown one ignored."""
+        row = np.zeros(len(self.columns))
+        row[0] = 1.0
+        index = self._index
+        for name, value in context.items():
+            column = index.get(name)
+            if column is not None:
+                row[column] = value
+        return row
+
+    def rows(self, contexts: Sequence[Mapping[str, float]]) -> Rows:
+        """Many rows at once, without the zeros."""
+        index = self._index
+        columns: list[list[int]] = []
+        values: list[list[float]] = []
+        given = 0
+        for context in contexts:
+            here, numbers = [0], [1.0]
+            for name, value in context.items():
+                column = index.get(name)
+                if column is not None:
+                    here.append(column)
+                    numbers.append(value)
+            given += len(context)
+            columns.append(here)
+            values.append(numbers)
+        lengths = np.fromiter(map(len, columns), dtype=np.intp, count=len(columns))
+        total = int(lengths.sum())
+        flat_columns = np.fromiter(chain.from_iterable(columns), dtype=np.intp, count=total)
+        flat_values = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=total)
+        starts = np.cumsum(lengths) - lengths
+        groups = []
+        for k in np.unique(lengths).tolist():
+            rows = np.flatnonzero(lengths == k)
+            places = starts[rows][:, None] + np.arange(k)
+            groups.append((rows, flat_columns[places], flat_values[places]))
+        return Rows(len(columns), tuple(groups), given + len(columns) - total)

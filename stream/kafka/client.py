@@ -1,0 +1,122 @@
+"""What every client shares: options, the shape of a record read or written, and errors said in plain words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kafka.errors import (
+    AuthorizationError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RetriableError,
+    SaslAuthenticationFailedError,
+)
+
+from stream.errors import BrokerUnavailable, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stream.settings import Settings
+    from stream.topics import Topic
+
+
+class Message(Protocol):
+    """A record as read: undecoded, with where it came from."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to write. ``partition`` None leaves the choice to the key (murmur2, Kafka's default)."""
+
+    topic: Topic
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = field(default=())
+
+
+def options(settings: Settings, role: str) -> dict[str, Any]:
+    """Options of every client, whatever its kind.
+
+    Requests are given less time than a transaction, so that a lost broker ends an attempt while the transaction
+    it belongs to is still alive.
+    """
+    return {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "client_id": f"{settings.topic_prefix}{role}-{settings.worker_name}",
+        "bootstrap_timeout_ms": round(settings.connect_seconds * 1000),
+        "request_timeout_ms": round(settings.transaction_seconds * 500),
+        "reconnect_backoff_max_ms": 1000,
+        "retry_backoff_ms": 20,  # retried transaction requests sleep for so long
+    }
+
+
+def consumer_options(settings: Settings, role: str) -> dict[str, Any]:
+    """Options of every consumer: committed records only, offsets never moved behind our back."""
+    return options(settings, role) | {
+        "isolation_level": "read_committed",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "allow_auto_create_topics": False,
+        "fetch_max_wait_ms": 50,
+        "max_partition_fetch_bytes": 4 * 1024 * 1024,
+        "max_poll_records": settings.max_poll_records,
+        "metrics_enabled": False,
+    }
+
+
+def producer_options(settings: Settings, role: str) -> dict[str, Any]:
+    """Options of every producer: idempotent, acknowledged by all, compressed, bounded in time."""
+    return options(settings, role) | {
+        "acks": "all",
+        "enable_idempotence": True,
+        "allow_auto_create_topics": False,
+        "compression_type": "lz4",
+        "linger_ms": 5,
+        "batch_size": 256 * 1024,
+        "delivery_timeout_ms": round(settings.transaction_seconds * 800),
+        "max_block_ms": round(settings.connect_seconds * 1000),
+        "metrics_enabled": False,
+    }
+
+
+@contextmanager
+def plainly(settings: Settings, doing: str) -> Iterator[None]:
+    """Turn the client's errors into one sentence that says what was tried, where, and what to do.
+
+    Raises
+    ------
+    BrokerUnavailable
+        No broker answered, or none in time.
+    ConfigurationError
+        The cluster refuses who we are or what we ask.
+    """
+    where = settings.bootstrap_servers
+    try:
+        yield
+    except (AuthorizationError, SaslAuthenticationFailedError) as error:
+        raise ConfigurationError(f"{doing}: the cluster at {where} refuses: {error}") from error
+    except (KafkaConnectionError, KafkaTimeoutError) as error:
+        raise BrokerUnavailable(
+            f"{doing}: no Kafka broker answers at {where}; is it running, and is "
+            f"KEYART_BOOTSTRAP_SERVERS right? ({error})"
+        ) from error
+    except RetriableError as error:
+        raise BrokerUnavailable(f"{doing}: the cluster at {where} is not ready: {error}") from error
+    except KafkaError as error:
+        raise BrokerUnavailable(f"{doing}: the cluster at {where} answers with an error: {error}") from error

@@ -1,0 +1,177 @@
+"""A worker's share of its input topics: membership, assignment, and records read since the last poll.
+
+The client calls a rebalance listener on its IO thread, where blocking calls raise. So the listener only records
+what happened and pauses; the worker's own thread then restores state, seeks and resumes.
+
+Range assignment gives the same partition numbers of all input topics to one worker, which is what makes the
+impressions and the rewards of a title meet.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+
+from stream.errors import WorkerFailed
+from stream.kafka.client import Message, consumer_options, plainly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from stream.settings import Settings
+    from stream.topics import Topic
+
+#: The partition numbers that a worker owns now.
+Assignment = frozenset[int]
+#: Records of one partition of one topic, oldest first.
+Batch = tuple["Topic", int, "Sequence[Message]"]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Runs on the client's IO thread: records and pauses, nothing more."""
+
+    def __init__(self, reader: GroupReader) -> None:
+        self._reader = reader
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        self._reader._begin_rebalance()  # noqa: SLF001 - two halves of one thing
+
+    def on_partitions_lost(self, lost: Iterable[Any]) -> None:
+        self._reader._begin_rebalance()  # noqa: SLF001
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        self._reader._end_rebalance(assigned)  # noqa: SLF001
+
+
+class GroupReader:
+    """One member of a consumer group.
+
+    A partition yields records only between :meth:`open` and the next rebalance.
+
+    Raises
+    ------
+    BrokerUnavailable
+        No broker answers within ``connect_seconds``.
+    """
+
+    def __init__(self, settings: Settings, group: str, inputs: Sequence[Topic]) -> None:
+        self._settings = settings
+        self._topics = {topic.full_name(settings.topic_prefix): topic for topic in inputs}
+        self._lock = threading.Lock()
+        self._rebalancing = True
+        self._assigned: Assignment | None = None
+        self._open: set[int] = set()
+        session_ms = round(settings.session_seconds * 1000)
+        given = consumer_options(settings, group) | {
+            "group_id": settings.topic_prefix + group,
+            "group_instance_id": settings.worker_id or None,
+            "partition_assignment_strategy": (RangePartitionAssignor,),
+            "session_timeout_ms": session_ms,
+            "heartbeat_interval_ms": max(session_ms // 5, 100),
+            "max_poll_interval_ms": round(settings.poll_seconds * 1000),
+        }
+        with plainly(settings, "connecting"):
+            self._client = KafkaConsumer(**given)
+            for name in self._topics:
+                # A leader that does not know a topic yet would assign none of its partitions.
+                self._client.partitions_for_topic(name)
+            self._client.subscribe(topics=list(self._topics), listener=_Listener(self))
+
+    # --- the IO thread
+
+    def _begin_rebalance(self) -> None:
+        with self._lock:
+            self._rebalancing = True
+            self._assigned = None
+
+    def _end_rebalance(self, assigned: Iterable[Any]) -> None:
+        places = list(assigned)
+        for place in places:
+            # A position of our own keeps the client from looking one up; nothing is fetched while paused.
+            self._client.seek(place, 0)
+        if places:
+            self._client.pause(*places)
+        with self._lock:
+            self._assigned = frozenset(place.partition for place in places)
+
+    # --- the worker's thread
+
+    def poll(self, seconds: float) -> list[Batch]:
+        """Records of the open partitions, waiting for the first at most so long."""
+        with plainly(self._settings, "reading"):
+            found = self._client.poll(timeout_ms=round(seconds * 1000))
+        with self._lock:
+            usable = not self._rebalancing
+        return [
+            (self._topics[place.topic], place.partition, records)
+            for place, records in found.items()
+            if usable and place.partition in self._open
+        ]
+
+    def metadata(self) -> Any | None:
+        """The membership under which everything polled so far may be committed; None during a rebalance.
+
+        Take it right after :meth:`poll`. A rebalance is noticed before the generation changes, so a membership
+        taken before asking whether one has begun is the one of the open partitions.
+        """
+        taken = self._client.group_metadata()
+        with self._lock:
+            return None if self._rebalancing else taken
+
+    def assignment(self) -> Assignment | None:
+        """The partitions of a rebalance that has ended since the last call; None if there was none."""
+        with self._lock:
+            assigned, self._assigned = self._assigned, None
+            if assigned is not None:
+                self._rebalancing = False
+                self._open.clear()
+            return assigned
+
+    @property
+    def rebalancing(self) -> bool:
+        """Whether the open partitions may already be somebody else's."""
+        with self._lock:
+            return self._rebalancing
+
+    def open(self, partition: int, positions: Mapping[str, int]) -> None:
+        """Read this partition of every input from the given offsets (by the topics' short names)."""
+        places = []
+        for name, topic in self._topics.items():
+            place = TopicPartition(name, partition)
+            if place not in self._client.assignment():
+                if self.rebalancing:
+                    return  # the next assignment decides
+                raise WorkerFailed(
+                    f"partition {partition} of {name} belongs to another worker: the inputs of a worker must have "
+                    "the same number of partitions"
+                )
+            self._client.seek(place, positions[topic.name])
+            places.append(place)
+        self._client.resume(*places)
+        self._open.add(partition)
+
+    def committed(self, partition: int) -> dict[str, int | None]:
+        """The group's committed offset of each input, by short name; None where there is none."""
+        with plainly(self._settings, "looking up committed offsets"):
+            return {
+                topic.name: self._client.committed(TopicPartition(name, partition))
+                for name, topic in self._topics.items()
+            }
+
+    def position(self, topic: Topic, partition: int) -> int:
+        """The next offset to read; it also moves past markers, which are no records."""
+        with plainly(self._settings, "asking for a position"):
+            name = topic.full_name(self._settings.topic_prefix)
+            return int(self._client.position(TopicPartition(name, partition)))
+
+    def keep_alive(self) -> None:
+        """Tell the group that the worker is at work, while everything is paused."""
+        with plainly(self._settings, "keeping alive"):
+            self._client.poll(timeout_ms=0)
+
+    def close(self) -> None:
+        """Leave the group. Nothing is committed."""
+        self._client.close(autocommit=False, timeout_ms=3000)

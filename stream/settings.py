@@ -1,0 +1,262 @@
+"""Every setting in one frozen object, read once at start and passed down.
+
+``keyart.toml`` (or the file that ``KEYART_CONFIG`` names) holds settings by their names below; an environment
+variable ``KEYART_<NAME>`` overrides it. Nothing reads the environment anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from stream.errors import ConfigurationError
+from stream.records import MAX_FEATURES
+
+ENV_PREFIX = "KEYART_"
+CONFIG_VARIABLE = "KEYART_CONFIG"
+DEFAULT_CONFIG_FILE = "keyart.toml"
+
+_HOST_PORT = re.compile(r"^(\[[0-9a-fA-F:]+\]|[^\s:,]+):\d{1,5}$")
+
+#: Names separated by commas in the environment, a list in the file.
+Names = Annotated[tuple[str, ...], NoDecode]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What is in force. See :func:`load` for how it comes together."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", toml_file=DEFAULT_CONFIG_FILE
+    )
+
+    # --- Kafka
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers to start from, host:port, …")
+    topic_prefix: str = Field(
+        "keyart.", pattern=r"^[a-zA-Z0-9._-]*$", max_length=100, description="Put before every topic and group"
+    )
+    partitions: int = Field(9, ge=1, le=10_000, description="Partitions of a topic that keyart topics creates")
+    replication_factor: int = Field(1, ge=1, le=100, description="Copies of a topic that keyart topics creates")
+    connect_seconds: Seconds = Field(15, description="How long to try to reach the cluster at start")
+    session_seconds: Seconds = Field(10, description="A worker silent for so long loses its partitions")
+    poll_seconds: Seconds = Field(60, description="A worker that does not poll for so long loses its partitions")
+    transaction_seconds: Seconds = Field(
+        10, description="Kafka aborts a transaction that is older; delivery and request limits follow from it"
+    )
+    max_poll_records: int = Field(5000, ge=1, description="Most records a worker handles at once")
+    worker_id: str = Field(
+        "",
+        pattern=r"^[a-zA-Z0-9._-]*$",
+        max_length=100,
+        description="A name this worker keeps across restarts, unique in its group; empty: host and process",
+    )
+
+    # --- Tokens
+    token_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Keys that sign play tokens: the first signs, every one is accepted (to rotate)"
+    )
+
+    # --- Learning
+    features: Names = Field((), description="Context features to learn from; empty: the catalogue's themes")
+    prior_precision: float = Field(
+        10.0, gt=0, le=1e9, description="Prior precision of every weight (1/variance)"
+    )
+    noise_precision: float = Field(
+        20.0, gt=0, le=1e9, description="Precision of a reward around its mean (1/variance)"
+    )
+    checkpoint_seconds: Seconds = Field(5, description="How often a learner commits what it learned")
+    publish_seconds: Seconds = Field(0.5, description="How often changed titles are published")
+    duplicate_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        60, description="An impression repeated within so long (event time) counts once"
+    )
+    max_jump: float = Field(
+        1.0, gt=0, description="A snapshot that moves an artwork's expected reward by more is refused"
+    )
+
+    # --- Viewing
+    reward_seconds: Seconds = Field(0.5, description="How often a viewing worker commits rewards and tastes")
+    min_seconds: float = Field(120, ge=0, description="Watched less than this: no reward")
+    full_fraction: float = Field(0.3, gt=0, le=1, description="Watched this part of the runtime: full reward")
+    attribution_hours: Annotated[float, Field(gt=0, le=24 * 30)] = Field(
+        24, description="A play later than this after its impression earns it nothing"
+    )
+    late_hours: Annotated[float, Field(ge=0, le=24 * 30)] = Field(
+        1, description="How much later than that a play's record may arrive and still count"
+    )
+    taste_half_life_days: float = Field(90, gt=0, description="How fast a taste forgets")
+
+    # --- Choosing
+    explore_share: Share = Field(0.02, description="Members who get a uniform choice")
+    popular_share: Share = Field(0.05, description="Members who get the best single artwork for everyone")
+    uniform_floor: Share = Field(0.01, description="Share of uniform choice within the other two policies")
+    bucket_hours: Annotated[float, Field(gt=0, le=24 * 365)] = Field(
+        24, description="A member's draws stay the same for so long"
+    )
+
+    # --- Serving
+    http_host: str = Field("127.0.0.1", description="Address the serving node listens on")
+    http_port: int = Field(8080, ge=0, le=65535, description="Port the serving node listens on; 0: any free one")
+    http_max_bytes: int = Field(64 * 1024, ge=1024, description="Largest request body the node reads")
+    max_block_seconds: Annotated[float, Field(ge=0)] = Field(
+        0.05, description="The longest an event producer keeps its caller waiting"
+    )
+
+    # --- Watching
+    metrics_host: str = Field("127.0.0.1", description="Address for a worker's /metrics")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port for a worker's /metrics; 0: none")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: readable on a terminal, JSON elsewhere"
+    )
+
+    @field_validator("features", "token_secrets", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Commas separate names in the environment, where there are no lists."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _check_bootstrap(cls, value: str) -> str:
+        for part in value.split(","):
+            if not _HOST_PORT.match(part.strip()) or int(part.rsplit(":", 1)[1]) > 65535:
+                raise ValueError(f"{part.strip()!r} is not host:port")
+        return ",".join(part.strip() for part in value.split(","))
+
+    @field_validator("features")
+    @classmethod
+    def _check_features(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a feature is listed twice")
+        if len(value) > MAX_FEATURES:
+            raise ValueError(f"at most {MAX_FEATURES} features")
+        if reserved := {"bias", "cast"} & set(value):
+            raise ValueError(f"{sorted(reserved)[0]!r} is Keyart's own feature")
+        return value
+
+    @field_validator("token_secrets")
+    @classmethod
+    def _check_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(secret.get_secret_value()) < 16 for secret in value):
+            raise ValueError("a secret needs at least 16 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        if self.explore_share + self.popular_share > 1:
+            raise ValueError("explore_share and popular_share together exceed 1")
+        if self.transaction_seconds < 2:
+            raise ValueError("transaction_seconds is below 2: a commit needs time to be retried")
+        return self
+
+    @property
+    def worker_name(self) -> str:
+        """This worker's name in logs, transactions and dead letters."""
+        return self.worker_id or f"{socket.gethostname()}-{os.getpid()}"
+
+    def require_token_secrets(self) -> tuple[bytes, ...]:
+        """The token keys, the signing one first.
+
+        Raises
+        ------
+        ConfigurationError
+            There is none: without a key anyone could claim plays.
+        """
+        if not self.token_secrets:
+            raise ConfigurationError(
+                "token_secrets is not set: give at least one secret of 16 characters or more in "
+                f"{ENV_PREFIX}TOKEN_SECRETS, the same on every serving node and app"
+            )
+        return tuple(secret.get_secret_value().encode() for secret in self.token_secrets)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        del dotenv_settings, file_secret_settings
+        path = Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_FILE))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings in force: arguments, then ``KEYART_…``, then the file, then the defaults.
+
+    Raises
+    ------
+    ConfigurationError
+        A setting is unknown or wrong; the message names it.
+    """
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named and not Path(named).is_file():
+        raise ConfigurationError(f"{CONFIG_VARIABLE} names {named!r}, which is not a file")
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_sentence(fault) for fault in error.errors())) from None
+    except ValueError as error:  # the file is not TOML
+        raise ConfigurationError(f"{named or DEFAULT_CONFIG_FILE}: {error}") from None
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would otherwise be ignored, and its writer would believe it is in force."""
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    for variable in sorted(os.environ):
+        if variable.startswith(ENV_PREFIX) and variable not in known | TEST_VARIABLES:
+            raise ConfigurationError(f"{variable} is not a setting; keyart config lists those that are")
+
+
+#: Variables with our prefix that the test suite reads and that are no settings.
+TEST_VARIABLES = frozenset({"KEYART_TEST_BOOTSTRAP", "KEYART_TEST_REQUIRE_KAFKA"})
+
+
+def _sentence(fault: Any) -> str:
+    """One validation fault as a clause that names the setting and does not repeat a secret."""
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    reason = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return f"{name} is not a setting; keyart config lists those that are"
+    if not name:
+        return str(reason)
+    got = "" if name == "token_secrets" else f" (got {fault['input']!r})"
+    return f"{name}: {reason[:1].lower()}{reason[1:]}{got}"
+
+
+def describe(settings: Settings) -> str:
+    """The settings as the lines of a ``keyart.toml``, each with what it means; secrets are masked."""
+    lines = []
+    for name, info in Settings.model_fields.items():
+        value = getattr(settings, name)
+        lines.append(f"# {info.description}  [{ENV_PREFIX}{name.upper()}]")
+        lines.append(f"{name} = {_toml(value)}")
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return '"**********"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
+    return json.dumps(value)

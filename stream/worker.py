@@ -1,0 +1,499 @@
+"""The one loop that runs every worker: poll, decode, handle, publish, checkpoint; restore, and drain.
+
+A worker owns some partitions of its inputs; each is a :class:`Task` with its own state. The unit of work is the
+batch that a poll returns.
+
+A checkpoint, in this order:
+
+1. poll; take the group metadata right after it; handle the batch (state changes in memory only)
+2. when a checkpoint is due: collect from every task that handled something its changelog records, what it wants
+   published exactly once, and its dead letters; and from the consumer the positions those cover
+3. the position is itself a changelog record of the partition, so that state and offsets can be compared later
+4. commit all of it in one transaction (:mod:`stream.kafka.committer`)
+5. on any error drop every task and every client and start over: restore is the only way back to a known state
+
+A restore, for each partition newly owned:
+
+1. read the changelog, committed records only, to its uncommitted end
+2. the position it records must equal the group's committed offset; otherwise refuse loudly
+3. read again what the task wants to remember (ids of the last minute), without learning it
+4. seek every input to the position, and resume
+
+A partition that stays with its worker through a rebalance keeps its state if the group's committed offset is still
+the one this worker committed: nobody else has moved it, and state is a pure function of the input so far.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from stream.errors import BrokerUnavailable, StateMismatch, WorkerFailed
+from stream.kafka import Admin, Committer, GroupReader, Output, RangeReader, TableReader, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from stream.kafka import Assignment, Message
+    from stream.metrics import WorkerMetrics
+    from stream.settings import Settings
+    from stream.topics import Topic
+
+#: The changelog key of a partition's position. Ids hold no control characters, so it is nobody's.
+POSITION_KEY = b"\x00position"
+FORMAT = 1
+
+_POLL_SECONDS = 0.05
+_TABLE_SECONDS = 0.1
+_PUBLISH_BUDGET_SECONDS = 0.25
+_LONGEST_BACKOFF_SECONDS = 5.0
+
+log = structlog.get_logger("keyart")
+
+
+class Position(Struct, omit_defaults=True):
+    """Where a partition's state stands: the next offset of each input, and from where to read again."""
+
+    format: int
+    next: dict[str, int]
+    reread: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Task(Protocol):
+    """What a worker does with one partition. All state is in here; dropping the task drops it."""
+
+    def restore(self, messages: Sequence[Message]) -> None:
+        """Take back changelog records, oldest first."""
+
+    def remember(self, topic: Topic, messages: Sequence[Message]) -> None:
+        """See input again that was learned before, without learning it."""
+
+    def handle(self, topic: Topic, messages: Sequence[Message]) -> None:
+        """Take in a batch of one input, in order."""
+
+    def checkpoint(self) -> Iterable[Output]:
+        """What must be committed with the offsets: changed state, rewards, dead letters. Then forget it."""
+
+    def reread(self) -> dict[str, int]:
+        """The first offset of each input that a restore must remember; inputs without need are left out."""
+
+    def publish(self, now_ms: int, deadline: float) -> Iterable[Output]:
+        """What may be written twice: snapshots of what changed. Stops at the monotonic deadline."""
+
+    def mark_unpublished(self, key: bytes) -> None:
+        """A published record was lost on the way: publish it again."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kind of worker: the edges of the graph it stands between, and what it does.
+
+    Attributes
+    ----------
+    name
+        The consumer group, behind the prefix.
+    inputs
+        Partitioned alike; a task gets the same partition of each.
+    changelog
+        Where its state is kept.
+    outputs
+        What else it writes.
+    tables
+        What it follows in whole, and what takes the records.
+    new_task
+        Makes the empty task of a partition.
+    checkpoint_seconds, publish_seconds
+        The two cadences; ``publish_seconds`` None: nothing is published outside checkpoints.
+    """
+
+    name: str
+    inputs: tuple[Topic, ...]
+    changelog: Topic
+    outputs: tuple[Topic, ...]
+    tables: Mapping[Topic, Callable[[Sequence[Message]], None]]
+    new_task: Callable[[int, Callable[[], None]], Task]
+    checkpoint_seconds: float
+    publish_seconds: float | None = None
+
+
+@dataclass
+class Counts:
+    """What a worker has done since it was started."""
+
+    records: int = 0
+    checkpoints: int = 0
+    committed: int = 0
+    published: int = 0
+    restores: int = 0
+    failures: int = 0
+    positions: dict[int, dict[str, int]] = field(default_factory=dict)
+
+
+class Worker:
+    """Runs one job until told to stop, or until its inputs are drained.
+
+    Parameters
+    ----------
+    settings
+        What is in force.
+    job
+        What to do.
+    metrics
+        Where to count.
+    now_ms
+        The wall clock, for the time that snapshots carry; nothing learned depends on it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        job: Job,
+        metrics: WorkerMetrics,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._settings = settings
+        self._job = job
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._stop = threading.Event()
+        self.counts = Counts()
+        self.ready = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the loop to commit what it has and to leave; safe in a signal handler."""
+        self._stop.set()
+
+    def run(self, *, until_drained: bool = False) -> Counts:
+        """Work until :meth:`stop`, or until everything on the inputs now is learned and committed.
+
+        A broker that goes away, a lost membership, a failed commit: the loop starts over from the changelog, for
+        as long as it takes. What cannot be mended by waiting is raised.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The cluster could not be reached at the start.
+        TopicError
+            A topic is missing or would lose records.
+        StateMismatch
+            State and committed offsets contradict each other.
+        """
+        with Admin(self._settings) as admin:
+            admin.verify((*self._job.inputs, self._job.changelog, *self._job.outputs, *self._job.tables))
+        backoff = 0.2
+        while True:
+            try:
+                session = _Session(self._settings, self._job, self._metrics, self._now_ms, self.counts)
+                try:
+                    session.run(self._stop, self.ready, until_drained=until_drained)
+                finally:
+                    self.ready.clear()
+                    session.close()
+            except (BrokerUnavailable, WorkerFailed) as error:
+                self.counts.failures += 1
+                self._metrics.failures.inc()
+                log.warning("starting over", worker=self._job.name, reason=str(error), seconds=backoff)
+                if self._stop.wait(backoff):
+                    return self.counts
+                backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
+            else:
+                return self.counts
+
+
+class _Session:
+    """The loop between two failures: one set of clients, and the tasks they keep alive."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        job: Job,
+        metrics: WorkerMetrics,
+        now_ms: Callable[[], int],
+        counts: Counts,
+    ) -> None:
+        self._settings = settings
+        self._job = job
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._counts = counts
+        self._tasks: dict[int, Task] = {}
+        self._committed: dict[int, dict[str, int | None]] = {}
+        self._positions: dict[int, dict[str, int]] = {}
+        self._changed: set[int] = set()
+        self._assigned = False
+        self._lost: deque[bytes | None] = deque()
+        self._open: list[Admin | TableReader | Committer | Writer | GroupReader | RangeReader] = []
+        try:
+            self._admin = Admin(settings)
+            self._open.append(self._admin)
+            self._tables = TableReader(settings, self._admin, job.tables)
+            self._open.append(self._tables)
+            self._committer = Committer(settings, f"{settings.topic_prefix}{job.name}.{settings.worker_name}")
+            self._open.append(self._committer)
+            self._writer = Writer(settings, job.name, on_lost=lambda output, _: self._lost.append(output.key))
+            self._open.append(self._writer)
+            self._tables.catch_up()
+            self._group = GroupReader(settings, job.name, job.inputs)
+            self._open.append(self._group)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Drop every client; leaves the group first, so that others take over at once."""
+        while self._open:
+            client = self._open.pop()
+            try:
+                client.close()
+            except Exception as error:  # noqa: BLE001 - nothing is lost by a client that closes badly
+                log.debug("closing failed", client=type(client).__name__, reason=str(error))
+
+    # --- the loop
+
+    def run(self, stop: threading.Event, ready: threading.Event, *, until_drained: bool) -> None:
+        """Poll, handle, publish, checkpoint, until told to stop or drained."""
+        job = self._job
+        now = time.monotonic()
+        next_checkpoint, next_tables = now + job.checkpoint_seconds, now
+        next_publish = now
+        while not stop.is_set():
+            assigned = self._group.assignment()
+            if assigned is not None:
+                self._take(assigned)
+            if self._assigned and not self._group.rebalancing:
+                ready.set()
+            batches = self._group.poll(_POLL_SECONDS)
+            metadata = self._group.metadata()
+            now = time.monotonic()
+            if now >= next_tables:
+                self._tables.poll(0.0)
+                next_tables = now + _TABLE_SECONDS
+            for topic, partition, messages in batches:
+                self._tasks[partition].handle(topic, messages)
+                self._positions[partition][topic.name] = messages[-1].offset + 1
+                self._changed.add(partition)
+                self._counts.records += len(messages)
+                self._metrics.records.labels(topic.name).inc(len(messages))
+            drained = until_drained and not batches and self._drained()
+            if now >= next_checkpoint or drained:
+                if metadata is not None:
+                    self._checkpoint(metadata)
+                next_checkpoint = now + job.checkpoint_seconds
+            if job.publish_seconds is not None and (now >= next_publish or drained):
+                self._publish(now + (3600.0 if drained else _PUBLISH_BUDGET_SECONDS))
+                next_publish = now + job.publish_seconds
+            if drained and not self._changed:
+                break
+        self._finish()
+
+    def _finish(self) -> None:
+        """Commit what is still in memory, publish it, and deliver."""
+        metadata = self._group.metadata()
+        if metadata is not None:
+            self._checkpoint(metadata)
+            if self._job.publish_seconds is not None:
+                self._publish(time.monotonic() + 1.0)
+        self._writer.flush(3.0)
+
+    def _drained(self) -> bool:
+        """Whether everything on the inputs of the open partitions has been read."""
+        if not self._assigned or self._group.rebalancing:
+            return False
+        return all(
+            self._group.position(topic, partition) >= end
+            for topic in self._job.inputs
+            for partition, end in self._admin.end_offsets(topic, self._tasks).items()
+        )
+
+    def _checkpoint(self, metadata: object) -> None:
+        if not self._changed:
+            return
+        started = time.monotonic()
+        outputs: list[Output] = []
+        offsets: dict[tuple[str, int], int] = {}
+        positions = {partition: self._position(partition) for partition in sorted(self._changed)}
+        for partition, here in positions.items():
+            task = self._tasks[partition]
+            outputs.extend(task.checkpoint())
+            stored = msgspec.json.encode(Position(FORMAT, here, task.reread()))
+            outputs.append(Output(self._job.changelog, POSITION_KEY, stored, partition))
+            for topic in self._job.inputs:
+                offsets[topic.full_name(self._settings.topic_prefix), partition] = here[topic.name]
+        self._counts.committed += self._committer.commit(outputs, offsets, metadata)
+        self._counts.checkpoints += 1
+        self._committed.update({partition: dict(here) for partition, here in positions.items()})
+        self._counts.positions.update(positions)
+        self._changed.clear()
+        self._metrics.checkpoints.inc()
+        self._metrics.checkpoint_seconds.observe(time.monotonic() - started)
+
+    def _position(self, partition: int) -> dict[str, int]:
+        """The next offset of each input. The client's own position is ahead where markers end a batch.
+
+        Should a rebalance have begun meanwhile, the client knows less than we do, and the commit is fenced.
+        """
+        here = self._positions[partition]
+        if not self._group.rebalancing:
+            for topic in self._job.inputs:
+                here[topic.name] = max(here[topic.name], self._group.position(topic, partition))
+        return dict(here)
+
+    def _publish(self, deadline: float) -> None:
+        while self._lost:
+            key = self._lost.popleft()
+            for task in self._tasks.values():
+                task.mark_unpublished(key or b"")
+        now_ms = self._now_ms()
+        for task in self._tasks.values():
+            for output in task.publish(now_ms, deadline):
+                self._writer.write(output)
+                self._counts.published += 1
+                self._metrics.published.inc()
+
+    # --- ownership
+
+    def _take(self, assigned: Assignment) -> None:
+        """Become the owner of these partitions and of no others."""
+        self._metrics.rebalances.inc()
+        self._assigned = False
+        for partition in set(self._tasks) - assigned:
+            self._drop(partition)
+        committed = {partition: self._group.committed(partition) for partition in sorted(assigned)}
+        keep = {p for p in assigned & set(self._tasks) if committed[p] == self._committed.get(p)}
+        start = {p: self._positions[p] for p in keep}
+        missing = sorted(assigned - keep)
+        for partition in missing:
+            self._drop(partition)
+        if missing:
+            restored = self._restore(missing, committed)
+            if restored is None:
+                return  # another rebalance began; its end decides what is ours
+            start |= restored
+        for partition in sorted(assigned):
+            self._group.open(partition, start[partition])
+            self._positions[partition] = start[partition]
+        self._assigned = True
+        log.info("partitions", worker=self._job.name, owned=sorted(assigned), restored=missing)
+
+    def _drop(self, partition: int) -> None:
+        self._tasks.pop(partition, None)
+        self._committed.pop(partition, None)
+        self._positions.pop(partition, None)
+        self._changed.discard(partition)
+
+    def _restore(
+        self, partitions: Sequence[int], committed: Mapping[int, Mapping[str, int | None]]
+    ) -> dict[int, dict[str, int]] | None:
+        """Bring back the state of partitions; None if a rebalance made it pointless."""
+        job, started = self._job, time.monotonic()
+        tasks = {partition: job.new_task(partition, self._tables.catch_up) for partition in partitions}
+        found: dict[int, Position] = {}
+
+        def take(_topic: Topic, partition: int, messages: Sequence[Message]) -> None:
+            state = []
+            for message in messages:
+                if message.key == POSITION_KEY:
+                    found[partition] = _read_position(message, job.changelog)
+                else:
+                    state.append(message)
+            tasks[partition].restore(state)
+
+        begin = self._admin.begin_offsets(job.changelog, partitions)
+        end = self._admin.end_offsets(job.changelog, partitions)
+        try:
+            self._read({(job.changelog, p): (begin[p], end[p]) for p in partitions}, take)
+            start = self._verify(partitions, committed, found)
+            again = {
+                (topic, p): (max(found[p].reread[topic.name], first), start[p][topic.name])
+                for topic in job.inputs
+                for p, first in self._admin.begin_offsets(topic, found).items()
+                if topic.name in found[p].reread
+            }
+            self._read(again, lambda topic, p, messages: tasks[p].remember(topic, messages))
+        except _Interrupted:
+            return None
+        self._tasks |= tasks
+        self._committed |= {p: dict(committed[p]) for p in partitions}
+        self._counts.restores += len(partitions)
+        self._metrics.restore_seconds.observe(time.monotonic() - started)
+        return start
+
+    def _read(
+        self,
+        ranges: Mapping[tuple[Topic, int], tuple[int, int]],
+        apply: Callable[[Topic, int, Sequence[Message]], None],
+    ) -> None:
+        if all(begin >= end for begin, end in ranges.values()):
+            return
+        reader = RangeReader(self._settings)
+        try:
+            reader.read(
+                ranges,
+                apply,
+                keep_alive=self._keep_alive,
+                patience_seconds=3 * self._settings.transaction_seconds,
+            )
+        finally:
+            reader.close()
+
+    def _keep_alive(self) -> None:
+        self._group.keep_alive()
+        if self._group.rebalancing:
+            raise _Interrupted
+
+    def _verify(
+        self,
+        partitions: Iterable[int],
+        committed: Mapping[int, Mapping[str, int | None]],
+        found: Mapping[int, Position],
+    ) -> dict[int, dict[str, int]]:
+        """Where to go on: the recorded position, provided that the group and the topics agree with it."""
+        job, prefix = self._job, self._settings.topic_prefix
+        start: dict[int, dict[str, int]] = {p: {} for p in partitions}
+        for topic in job.inputs:
+            name = topic.full_name(prefix)
+            begin = self._admin.begin_offsets(topic, start)
+            end = self._admin.end_offsets(topic, start)
+            for p in start:
+                recorded = found[p].next.get(topic.name) if p in found else None
+                if recorded != committed[p][topic.name]:
+                    raise StateMismatch(
+                        f"{job.name}: the state of partition {p} stands at offset {recorded} of {name}, but the "
+                        f"group has committed {committed[p][topic.name]}; going on would lose or repeat records. "
+                        "Were offsets reset, or topics restored from a copy? Reset both or neither: delete the "
+                        f"group {prefix}{job.name} and the topic {job.changelog.full_name(prefix)} to learn anew"
+                    )
+                if recorded is not None and not begin[p] <= recorded <= end[p]:
+                    raise StateMismatch(
+                        f"{job.name}: partition {p} of {name} holds offsets {begin[p]} to {end[p]}, but the "
+                        f"state stands at {recorded}: records were deleted before they were learned, or the "
+                        "topic was made anew. Lengthen its retention; to go on without them, delete the group "
+                        f"{prefix}{job.name} and the topic {job.changelog.full_name(prefix)} to learn anew"
+                    )
+                start[p][topic.name] = begin[p] if recorded is None else recorded
+        return start
+
+
+class _Interrupted(Exception):  # noqa: N818 - not an error
+    """A rebalance began during a restore."""
+
+
+def _read_position(message: Message, changelog: Topic) -> Position:
+    try:
+        position = msgspec.json.decode(message.value or b"", type=Position)
+    except msgspec.DecodeError as error:
+        raise StateMismatch(f"{changelog.name}: the recorded position cannot be read: {error}") from error
+    if position.format != FORMAT:
+        raise StateMismatch(
+            f"{changelog.name} holds format {position.format}, this version reads {FORMAT}: run the version "
+            "that wrote it"
+        )
+    return position
