@@ -21,8 +21,9 @@ from stream.errors import KeyartError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from stream.job import Job
     from stream.settings import Settings
-    from stream.worker import Job, Worker
+    from stream.worker import Worker
 
 app = typer.Typer(
     name="keyart",

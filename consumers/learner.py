@@ -12,6 +12,7 @@ from stream.dead_letters import dead_letter
 from stream.duplicates import RecentIds
 from stream.errors import DecodeError
 from stream.features import default_features
+from stream.job import Job
 from stream.kafka import Output
 from stream.learning import LearningRules, TitleBook, Unsound
 from stream.records import Impression, RewardChange
@@ -23,7 +24,6 @@ from stream.topics import (
     REWARDS,
     SNAPSHOTS,
 )
-from stream.worker import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

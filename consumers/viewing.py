@@ -10,11 +10,11 @@ from msgspec import Struct
 from stream.codec import decode, decode_key, encode
 from stream.dead_letters import dead_letter
 from stream.errors import DecodeError, StateMismatch
+from stream.job import Job
 from stream.kafka import Output
 from stream.records import Play
 from stream.topics import CATALOGUE, DEAD_LETTERS, PLAYS, REWARDS, TASTES, VIEWING_CHANGELOG
 from stream.viewing import Member, ViewingRules
-from stream.worker import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

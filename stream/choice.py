@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 from scipy.special import ndtr
 
-from stream.records import Policy
+from stream.records import Policy  # noqa: TC001 - the struct's annotation is read at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

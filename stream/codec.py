@@ -61,13 +61,14 @@ def decode(record: type[R], value: bytes | None, *, limit: int | None = MAX_RECO
     if limit is not None and len(value) > limit:
         raise DecodeError("too_large", f"{record.__name__}: {len(value)} bytes, the limit is {limit}")
     try:
-        return decoder(record).decode(value)
+        found: R = decoder(record).decode(value)
     except msgspec.ValidationError as error:
         raise DecodeError("invalid", f"{record.__name__}: {error}") from None
     except UnicodeDecodeError as error:
         raise DecodeError("not_utf8", f"{record.__name__}: not UTF-8 at byte {error.start}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise DecodeError("not_json", f"{record.__name__}: not JSON: {error}") from None
+    return found
 
 
 def encode(record: Record) -> bytes:

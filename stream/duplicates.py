@@ -32,8 +32,7 @@ class RecentIds:
 
     def is_new(self, id_: str, at_ms: int, offset: int) -> bool:
         """Whether this id was not seen within the span; from now on it has been."""
-        if at_ms > self._through_ms:
-            self._through_ms = at_ms
+        self._through_ms = max(self._through_ms, at_ms)
         oldest = self._through_ms - self._span_ms
         if at_ms < oldest:
             return True  # too old to tell: what came when it was young is forgotten

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from stream.errors import StateMismatch
 from stream.posterior import pack, solve, unpack_symmetric
-from stream.records import Artwork, Impression, RewardChange, Title
 from stream.sums import ArtworkSums
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stream.records import Artwork, Impression, RewardChange, Title
     from stream.settings import Settings
 
     Floats = NDArray[np.float64]
@@ -71,7 +71,7 @@ class TitleState:
     learned_through_ms: int = 0
 
 
-class Unsound(Exception):  # noqa: N818 - a verdict, not a fault
+class Unsound(Exception):
     """A posterior must not be published; the message says why."""
 
 

@@ -1,7 +1,7 @@
 """The model of one artwork: River's Bayesian linear regression, taught by impressions and by late rewards.
 
-A linear-Gaussian model is two sums, S = Σ x xᵀ over impressions and c = Σ r x over rewards. So an impression can be
-learned when it is shown and its reward whenever it comes, in any order, and the model ends equal to the one
+A linear-Gaussian model is two sums, S = Σ x xᵀ over impressions and c = Σ r x over rewards. So an impression can
+be learned when it is shown and its reward whenever it comes, in any order, and the model ends equal to the one
 trained on the joined rows.
 """
 
@@ -56,6 +56,7 @@ class ArtworkModel(BayesianLinearRegression):  # type: ignore[misc]
         super().__init__(alpha=1.0 / prior_precision, beta=noise_precision)
         self.prior_precision = prior_precision
         self.noise_precision = noise_precision
+        self._cap = 0
         self._gram: Floats = np.zeros((0, 0))
         self._moment: Floats = np.zeros(0)
         self._fixed = False
@@ -104,7 +105,7 @@ class ArtworkModel(BayesianLinearRegression):  # type: ignore[misc]
         self.learn_impression(x)
         self.learn_reward(x, y)
 
-    def learn_many(self, X: Any, y: Any) -> None:
+    def learn_many(self, X: Any, y: Any) -> None:  # noqa: N803 - River's name
         """Learn many impressions whose rewards are known, from a data frame and a series."""
         frame = dataframe.into_frame(X)
         self._ensure_features(frame.columns)
@@ -117,9 +118,7 @@ class ArtworkModel(BayesianLinearRegression):  # type: ignore[misc]
     def posterior(self) -> tuple[Floats, Floats]:
         """Mean (d,) and lower Cholesky factor (d, d) of the posterior covariance of the weights."""
         d = self._cap
-        return solve(
-            self._gram, self._moment, np.full(d, self.prior_precision), self.noise_precision, np.zeros(d)
-        )
+        return solve(self._gram, self._moment, np.full(d, self.prior_precision), self.noise_precision, np.zeros(d))
 
     def predict_one(self, x: Mapping[str, float], with_dist: bool = False) -> Any:
         """River's prediction: the mean reward at x, or its Gaussian."""

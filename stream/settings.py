@@ -72,9 +72,7 @@ class Settings(BaseSettings):
 
     # --- Learning
     features: Names = Field((), description="Context features to learn from; empty: the catalogue's themes")
-    prior_precision: float = Field(
-        10.0, gt=0, le=1e9, description="Prior precision of every weight (1/variance)"
-    )
+    prior_precision: float = Field(10.0, gt=0, le=1e9, description="Prior precision of every weight (1/variance)")
     noise_precision: float = Field(
         20.0, gt=0, le=1e9, description="Precision of a reward around its mean (1/variance)"
     )
@@ -127,7 +125,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Commas separate names in the environment, where there are no lists."""
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        )
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         if len(value) > MAX_FEATURES:
             raise ValueError(f"at most {MAX_FEATURES} features")
         if reserved := {"bias", "cast"} & set(value):
-            raise ValueError(f"{sorted(reserved)[0]!r} is Keyart's own feature")
+            raise ValueError(f"{min(reserved)!r} is Keyart's own feature")
         return value
 
     @field_validator("token_secrets")

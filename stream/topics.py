@@ -94,9 +94,7 @@ IMPRESSIONS = Topic(
     "impressions", Key.TITLE, Kind.STREAM, records.Impression, ("app", "serving"), ("learner",), 7 * _DAY_MS
 )
 PLAYS = Topic("plays", Key.MEMBER, Kind.STREAM, records.Play, ("app", "serving"), ("viewing",), 7 * _DAY_MS)
-REWARDS = Topic(
-    "rewards", Key.TITLE, Kind.STREAM, records.RewardChange, ("viewing",), ("learner",), 7 * _DAY_MS
-)
+REWARDS = Topic("rewards", Key.TITLE, Kind.STREAM, records.RewardChange, ("viewing",), ("learner",), 7 * _DAY_MS)
 TASTES = Topic("tastes", Key.MEMBER, Kind.TABLE, records.Taste, ("viewing",), ("serving",))
 CATALOGUE = Topic(
     "catalogue", Key.TITLE, Kind.TABLE, records.Title, ("studio",), ("viewing", "learner", "serving")

@@ -12,14 +12,7 @@ A checkpoint, in this order:
 4. commit all of it in one transaction (:mod:`stream.kafka.committer`)
 5. on any error drop every task and every client and start over: restore is the only way back to a known state
 
-A restore, for each partition newly owned:
-
-1. read the changelog, committed records only, to its uncommitted end
-2. the position it records must equal the group's committed offset; otherwise refuse loudly
-3. read again what the task wants to remember (ids of the last minute), without learning it
-4. seek every input to the position, and resume
-
-A partition that stays with its worker through a rebalance keeps its state if the group's committed offset is still
+State comes back as :mod:`stream.restore` says. A partition that stays with its worker through a rebalance keeps its state if the group's committed offset is still
 the one this worker committed: nobody else has moved it, and state is a pure function of the input so far.
 """
 
@@ -28,27 +21,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
-from msgspec import Struct
 
-from stream.errors import BrokerUnavailable, StateMismatch, WorkerFailed
-from stream.kafka import Admin, Committer, GroupReader, Output, RangeReader, TableReader, Writer
+from stream.errors import BrokerUnavailable, WorkerFailed
+from stream.job import Counts, Job, Task
+from stream.kafka import Admin, Committer, GroupReader, Output, TableReader, Writer
+from stream.restore import FORMAT, Interrupted, Position, Restorer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from stream.kafka import Assignment, Message
+    from stream.kafka import Assignment
     from stream.metrics import WorkerMetrics
     from stream.settings import Settings
-    from stream.topics import Topic
-
-#: The changelog key of a partition's position. Ids hold no control characters, so it is nobody's.
-POSITION_KEY = b"\x00position"
-FORMAT = 1
 
 _POLL_SECONDS = 0.05
 _TABLE_SECONDS = 0.1
@@ -56,84 +43,6 @@ _PUBLISH_BUDGET_SECONDS = 0.25
 _LONGEST_BACKOFF_SECONDS = 5.0
 
 log = structlog.get_logger("keyart")
-
-
-class Position(Struct, omit_defaults=True):
-    """Where a partition's state stands: the next offset of each input, and from where to read again."""
-
-    format: int
-    next: dict[str, int]
-    reread: dict[str, int] = msgspec.field(default_factory=dict)
-
-
-class Task(Protocol):
-    """What a worker does with one partition. All state is in here; dropping the task drops it."""
-
-    def restore(self, messages: Sequence[Message]) -> None:
-        """Take back changelog records, oldest first."""
-
-    def remember(self, topic: Topic, messages: Sequence[Message]) -> None:
-        """See input again that was learned before, without learning it."""
-
-    def handle(self, topic: Topic, messages: Sequence[Message]) -> None:
-        """Take in a batch of one input, in order."""
-
-    def checkpoint(self) -> Iterable[Output]:
-        """What must be committed with the offsets: changed state, rewards, dead letters. Then forget it."""
-
-    def reread(self) -> dict[str, int]:
-        """The first offset of each input that a restore must remember; inputs without need are left out."""
-
-    def publish(self, now_ms: int, deadline: float) -> Iterable[Output]:
-        """What may be written twice: snapshots of what changed. Stops at the monotonic deadline."""
-
-    def mark_unpublished(self, key: bytes) -> None:
-        """A published record was lost on the way: publish it again."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A kind of worker: the edges of the graph it stands between, and what it does.
-
-    Attributes
-    ----------
-    name
-        The consumer group, behind the prefix.
-    inputs
-        Partitioned alike; a task gets the same partition of each.
-    changelog
-        Where its state is kept.
-    outputs
-        What else it writes.
-    tables
-        What it follows in whole, and what takes the records.
-    new_task
-        Makes the empty task of a partition.
-    checkpoint_seconds, publish_seconds
-        The two cadences; ``publish_seconds`` None: nothing is published outside checkpoints.
-    """
-
-    name: str
-    inputs: tuple[Topic, ...]
-    changelog: Topic
-    outputs: tuple[Topic, ...]
-    tables: Mapping[Topic, Callable[[Sequence[Message]], None]]
-    new_task: Callable[[int, Callable[[], None]], Task]
-    checkpoint_seconds: float
-    publish_seconds: float | None = None
-
-
-@dataclass
-class Counts:
-    """What a worker has done since it was started."""
-
-    records: int = 0
-    checkpoints: int = 0
-    committed: int = 0
-    published: int = 0
-    restores: int = 0
-    failures: int = 0
-    positions: dict[int, dict[str, int]] = field(default_factory=dict)
 
 
 class Worker:
@@ -230,7 +139,7 @@ class _Session:
         self._changed: set[int] = set()
         self._assigned = False
         self._lost: deque[bytes | None] = deque()
-        self._open: list[Admin | TableReader | Committer | Writer | GroupReader | RangeReader] = []
+        self._open: list[Admin | TableReader | Committer | Writer | GroupReader] = []
         try:
             self._admin = Admin(settings)
             self._open.append(self._admin)
@@ -243,6 +152,7 @@ class _Session:
             self._tables.catch_up()
             self._group = GroupReader(settings, job.name, job.inputs)
             self._open.append(self._group)
+            self._restorer = Restorer(settings, job, self._admin, self._tables.catch_up, self._keep_alive)
         except BaseException:
             self.close()
             raise
@@ -323,8 +233,7 @@ class _Session:
         for partition, here in positions.items():
             task = self._tasks[partition]
             outputs.extend(task.checkpoint())
-            stored = msgspec.json.encode(Position(FORMAT, here, task.reread()))
-            outputs.append(Output(self._job.changelog, POSITION_KEY, stored, partition))
+            outputs.append(Position(FORMAT, here, task.reread()).output(self._job.changelog, partition))
             for topic in self._job.inputs:
                 offsets[topic.full_name(self._settings.topic_prefix), partition] = here[topic.name]
         self._counts.committed += self._committer.commit(outputs, offsets, metadata)
@@ -373,10 +282,16 @@ class _Session:
         for partition in missing:
             self._drop(partition)
         if missing:
-            restored = self._restore(missing, committed)
-            if restored is None:
+            started = time.monotonic()
+            try:
+                tasks, restored = self._restorer.restore(missing, committed)
+            except Interrupted:
                 return  # another rebalance began; its end decides what is ours
+            self._tasks |= tasks
+            self._committed |= {p: dict(committed[p]) for p in missing}
             start |= restored
+            self._counts.restores += len(missing)
+            self._metrics.restore_seconds.observe(time.monotonic() - started)
         for partition in sorted(assigned):
             self._group.open(partition, start[partition])
             self._positions[partition] = start[partition]
@@ -389,111 +304,8 @@ class _Session:
         self._positions.pop(partition, None)
         self._changed.discard(partition)
 
-    def _restore(
-        self, partitions: Sequence[int], committed: Mapping[int, Mapping[str, int | None]]
-    ) -> dict[int, dict[str, int]] | None:
-        """Bring back the state of partitions; None if a rebalance made it pointless."""
-        job, started = self._job, time.monotonic()
-        tasks = {partition: job.new_task(partition, self._tables.catch_up) for partition in partitions}
-        found: dict[int, Position] = {}
-
-        def take(_topic: Topic, partition: int, messages: Sequence[Message]) -> None:
-            state = []
-            for message in messages:
-                if message.key == POSITION_KEY:
-                    found[partition] = _read_position(message, job.changelog)
-                else:
-                    state.append(message)
-            tasks[partition].restore(state)
-
-        begin = self._admin.begin_offsets(job.changelog, partitions)
-        end = self._admin.end_offsets(job.changelog, partitions)
-        try:
-            self._read({(job.changelog, p): (begin[p], end[p]) for p in partitions}, take)
-            start = self._verify(partitions, committed, found)
-            again = {
-                (topic, p): (max(found[p].reread[topic.name], first), start[p][topic.name])
-                for topic in job.inputs
-                for p, first in self._admin.begin_offsets(topic, found).items()
-                if topic.name in found[p].reread
-            }
-            self._read(again, lambda topic, p, messages: tasks[p].remember(topic, messages))
-        except _Interrupted:
-            return None
-        self._tasks |= tasks
-        self._committed |= {p: dict(committed[p]) for p in partitions}
-        self._counts.restores += len(partitions)
-        self._metrics.restore_seconds.observe(time.monotonic() - started)
-        return start
-
-    def _read(
-        self,
-        ranges: Mapping[tuple[Topic, int], tuple[int, int]],
-        apply: Callable[[Topic, int, Sequence[Message]], None],
-    ) -> None:
-        if all(begin >= end for begin, end in ranges.values()):
-            return
-        reader = RangeReader(self._settings)
-        try:
-            reader.read(
-                ranges,
-                apply,
-                keep_alive=self._keep_alive,
-                patience_seconds=3 * self._settings.transaction_seconds,
-            )
-        finally:
-            reader.close()
-
     def _keep_alive(self) -> None:
+        """Called while restoring: stay in the group, and notice when it moves on."""
         self._group.keep_alive()
         if self._group.rebalancing:
-            raise _Interrupted
-
-    def _verify(
-        self,
-        partitions: Iterable[int],
-        committed: Mapping[int, Mapping[str, int | None]],
-        found: Mapping[int, Position],
-    ) -> dict[int, dict[str, int]]:
-        """Where to go on: the recorded position, provided that the group and the topics agree with it."""
-        job, prefix = self._job, self._settings.topic_prefix
-        start: dict[int, dict[str, int]] = {p: {} for p in partitions}
-        for topic in job.inputs:
-            name = topic.full_name(prefix)
-            begin = self._admin.begin_offsets(topic, start)
-            end = self._admin.end_offsets(topic, start)
-            for p in start:
-                recorded = found[p].next.get(topic.name) if p in found else None
-                if recorded != committed[p][topic.name]:
-                    raise StateMismatch(
-                        f"{job.name}: the state of partition {p} stands at offset {recorded} of {name}, but the "
-                        f"group has committed {committed[p][topic.name]}; going on would lose or repeat records. "
-                        "Were offsets reset, or topics restored from a copy? Reset both or neither: delete the "
-                        f"group {prefix}{job.name} and the topic {job.changelog.full_name(prefix)} to learn anew"
-                    )
-                if recorded is not None and not begin[p] <= recorded <= end[p]:
-                    raise StateMismatch(
-                        f"{job.name}: partition {p} of {name} holds offsets {begin[p]} to {end[p]}, but the "
-                        f"state stands at {recorded}: records were deleted before they were learned, or the "
-                        "topic was made anew. Lengthen its retention; to go on without them, delete the group "
-                        f"{prefix}{job.name} and the topic {job.changelog.full_name(prefix)} to learn anew"
-                    )
-                start[p][topic.name] = begin[p] if recorded is None else recorded
-        return start
-
-
-class _Interrupted(Exception):  # noqa: N818 - not an error
-    """A rebalance began during a restore."""
-
-
-def _read_position(message: Message, changelog: Topic) -> Position:
-    try:
-        position = msgspec.json.decode(message.value or b"", type=Position)
-    except msgspec.DecodeError as error:
-        raise StateMismatch(f"{changelog.name}: the recorded position cannot be read: {error}") from error
-    if position.format != FORMAT:
-        raise StateMismatch(
-            f"{changelog.name} holds format {position.format}, this version reads {FORMAT}: run the version "
-            "that wrote it"
-        )
-    return position
+            raise Interrupted

@@ -28,15 +28,29 @@ class Message(Protocol):
     """A record as read: undecoded, with where it came from."""
 
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """Full name of the topic it was read from."""
+        ...
+
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """Its partition."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its place in the partition."""
+        ...
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The key as written."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The value as written; None for a tombstone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ impressions and the rewards of a title meet.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -62,6 +63,7 @@ class GroupReader:
         self._topics = {topic.full_name(settings.topic_prefix): topic for topic in inputs}
         self._lock = threading.Lock()
         self._rebalancing = True
+        self._rebalancing_since = time.monotonic()
         self._assigned: Assignment | None = None
         self._open: set[int] = set()
         session_ms = round(settings.session_seconds * 1000)
@@ -75,15 +77,19 @@ class GroupReader:
         }
         with plainly(settings, "connecting"):
             self._client = KafkaConsumer(**given)
-            for name in self._topics:
-                # A leader that does not know a topic yet would assign none of its partitions.
-                self._client.partitions_for_topic(name)
             self._client.subscribe(topics=list(self._topics), listener=_Listener(self))
+            # A leader that does not know the topics yet would assign nothing, and rebalance again when it does.
+            self._client.topics()
 
     # --- the IO thread
 
     def _begin_rebalance(self) -> None:
+        # A rebalance that begins because topics changed is forgotten half-way when a poll times out before it
+        # ends (seen in 3.0.12: paused for ever, heartbeats off). This flag keeps the client at it until it is done.
+        self._client._coordinator.request_rejoin()  # noqa: SLF001 - there is no public way
         with self._lock:
+            if not self._rebalancing:
+                self._rebalancing_since = time.monotonic()
             self._rebalancing = True
             self._assigned = None
 
@@ -100,11 +106,20 @@ class GroupReader:
     # --- the worker's thread
 
     def poll(self, seconds: float) -> list[Batch]:
-        """Records of the open partitions, waiting for the first at most so long."""
+        """Records of the open partitions, waiting for the first at most so long.
+
+        Raises
+        ------
+        WorkerFailed
+            A rebalance does not end, though every member has had the time it is given.
+        """
         with plainly(self._settings, "reading"):
             found = self._client.poll(timeout_ms=round(seconds * 1000))
         with self._lock:
             usable = not self._rebalancing
+            lasts = 0.0 if usable else time.monotonic() - self._rebalancing_since
+        if lasts > self._settings.poll_seconds + 2 * self._settings.session_seconds:
+            raise WorkerFailed(f"the group has been rebalancing for {lasts:.0f} s")
         return [
             (self._topics[place.topic], place.partition, records)
             for place, records in found.items()

@@ -94,7 +94,7 @@ class RangeReader:
                     applied += len(within)
             keep_alive()
             if behind and time.monotonic() > deadline:
-                stuck = sorted(behind)[0]
+                stuck = min(behind)
                 raise BrokerUnavailable(
                     f"restoring: {stuck.topic} partition {stuck.partition} stays at offset {positions[stuck]}, "
                     f"before its end {names[stuck][1]}; is a transaction left open, or a broker away?"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from stream.topics import Topic
 
 
-
 class TableReader:
     """Reads every partition of some tables from the beginning, and goes on as they change.
 
