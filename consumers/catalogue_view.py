@@ -51,7 +51,7 @@ class CatalogueView:
 
     def changed_since(self, version: int) -> list[str]:
         """The titles that were loaded, altered or withdrawn after that version."""
-        return [title_id for title_id, at in self._changed_at.items() if at > version]
+        return [title_id for title_id, at in tuple(self._changed_at.items()) if at > version]
 
     def apply(self, messages: Sequence[Message]) -> None:
         """Take in records of the catalogue's topic."""

@@ -87,7 +87,6 @@ class LearnerTask:
         self._book = TitleBook(self._columns(), LearningRules.of(settings))
         self._changed: dict[str, None] = {}  # titles whose state is not in the changelog, in order of change
         self._unpublished: dict[str, None] = {}
-        self._withdrawn: set[str] = set()
         self._dead: list[Output] = []
 
     def _columns(self, known: Sequence[str] = ()) -> tuple[str, ...]:
@@ -107,7 +106,7 @@ class LearnerTask:
             return
         for message in messages:
             try:
-                record = decode(Impression, message.value)
+                record = _read(Impression, message)
             except DecodeError:
                 continue
             if self._book.knows(record.title_id, record.artwork_id):
@@ -160,9 +159,7 @@ class LearnerTask:
         refreshed = False
         for message in messages:
             try:
-                record = decode(kind, message.value)
-                if decode_key(message.key) != record.title_id:
-                    raise DecodeError("wrong_key", "the record's key is not its title_id")
+                record = _read(kind, message)
                 if not self._is_known(record.title_id, record.artwork_id):
                     if not refreshed:
                         self._refresh()
@@ -203,7 +200,16 @@ class LearnerTask:
         catalogue = self._catalogue
         if catalogue.version == self._catalogue_version:
             return
-        self._book.widen(self._columns(self._book.sums.space.columns))
+        columns = self._columns(self._book.sums.space.columns)
+        self._book.widen(columns)
+        left_out = len(catalogue.themes.difference(columns))
+        if left_out and not self._configured:
+            log.warning(
+                "themes left out",
+                partition=self._partition,
+                count=left_out,
+                advice="name those to learn: features",
+            )
         changed = catalogue.changed_since(self._catalogue_version)
         self._catalogue_version = catalogue.version
         for title_id in changed:
@@ -235,3 +241,11 @@ class LearnerTask:
         title_id = key.decode(errors="replace")
         if title_id in self._book.titles or self._catalogue.partition_of.get(title_id) == self._partition:
             self._unpublished[title_id] = None
+
+
+def _read(kind: type[R], message: Message) -> R:
+    """A record whose key agrees with it."""
+    record = decode(kind, message.value)
+    if decode_key(message.key) != record.title_id:
+        raise DecodeError("wrong_key", "the record's key is not its title_id")
+    return record

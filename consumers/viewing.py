@@ -14,7 +14,7 @@ from stream.job import Job
 from stream.kafka import Output
 from stream.records import Play
 from stream.topics import CATALOGUE, DEAD_LETTERS, PLAYS, REWARDS, TASTES, VIEWING_CHANGELOG
-from stream.viewing import Member, ViewingRules
+from stream.viewing import MAX_PLAYS, Member, ViewingRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from consumers.catalogue_view import CatalogueView
     from stream.kafka import Message
     from stream.metrics import WorkerMetrics
+    from stream.records import Title
     from stream.settings import Settings
     from stream.topics import Topic
 
@@ -78,13 +79,13 @@ class ViewingTask:
     def restore(self, messages: Sequence[Message]) -> None:
         """Take back members from the changelog; a tombstone forgets one."""
         for message in messages:
-            member_id = decode_key(message.key)
-            if message.value is None:
-                self._members.pop(member_id, None)
-                continue
             try:
+                member_id = decode_key(message.key)
+                if message.value is None:
+                    self._members.pop(member_id, None)
+                    continue
                 stored = msgspec.json.decode(message.value, type=StoredMember)
-            except msgspec.DecodeError as error:
+            except (DecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise StateMismatch(f"a record of the viewing changelog cannot be read: {error}") from error
             if stored.format != FORMAT:
                 raise StateMismatch(
@@ -130,21 +131,29 @@ class ViewingTask:
                         "unknown_title",
                         f"title {play.title_id!r} is not in the catalogue: load it, then replay this record",
                     )
+                self._watch(play, title)
             except DecodeError as error:
                 self._pending.append(dead_letter(message, error, self._worker))
                 self._metrics.dead_letters.labels(error.code).inc()
-                continue
-            member = self._members.get(play.member_id)
-            if member is None:
-                member = self._members[play.member_id] = Member()
-            outcome, change = member.watch(play, title.themes, title.runtime_seconds, self._rules)
+
+    def _watch(self, play: Play, title: Title) -> None:
+        member = self._members.get(play.member_id)
+        if member is None:
+            member = self._members[play.member_id] = Member()
+        outcome, change = member.watch(play, title.themes, title.runtime_seconds, self._rules)
+        if outcome == "too_many":
+            raise DecodeError(
+                "too_many_plays",
+                f"the member has {MAX_PLAYS} plays within attribution_hours: is play_id new in every record?",
+            )
+        if outcome == "duplicate":
+            self._metrics.duplicates.inc()
+        elif outcome == "late":
+            self._metrics.late.inc()
+        else:
             self._changed[play.member_id] = None
-            if outcome == "duplicate":
-                self._metrics.duplicates.inc()
-            elif outcome == "late":
-                self._metrics.late.inc()
-            if change is not None:
-                self._pending.append(Output(REWARDS, change.title_id.encode(), encode(change)))
+        if change is not None:
+            self._pending.append(Output(REWARDS, change.title_id.encode(), encode(change)))
 
     # --- a viewing worker publishes nothing outside its checkpoints
 

@@ -64,11 +64,20 @@ def decode(record: type[R], value: bytes | None, *, limit: int | None = MAX_RECO
         found: R = decoder(record).decode(value)
     except msgspec.ValidationError as error:
         raise DecodeError("invalid", f"{record.__name__}: {error}") from None
-    except UnicodeDecodeError as error:
-        raise DecodeError("not_utf8", f"{record.__name__}: not UTF-8 at byte {error.start}") from None
+    except UnicodeDecodeError:
+        raise DecodeError("not_utf8", f"{record.__name__}: not UTF-8 at byte {_first_bad_byte(value)}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise DecodeError("not_json", f"{record.__name__}: not JSON: {error}") from None
     return found
+
+
+def _first_bad_byte(value: bytes) -> int:
+    """Where a record stops being UTF-8; the decoder's own error counts from the start of a string in it."""
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(value)
 
 
 def encode(record: Record) -> bytes:

@@ -6,8 +6,10 @@ from __future__ import annotations
 class RecentIds:
     """Remembers ids for a span of event time, and from which offset on they can be read again.
 
-    A record is a duplicate if its id was seen and its time lies within the span before the latest time seen. So
-    the answer depends on the records alone, not on when they are read or how they fall into batches.
+    A record is a duplicate if one with its id was seen whose time lies within the span before the latest time
+    seen. So the answer depends on the records before it alone, not on when they are read or how they fall into
+    batches; and what has left the span changes no answer, so that reading again from :attr:`oldest_offset` gives
+    the same answers as never having stopped.
 
     Parameters
     ----------
@@ -28,29 +30,30 @@ class RecentIds:
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
         self._through_ms = 0
-        self._seen: dict[str, tuple[int, int]] = {}  # id -> time, offset; in the order of offsets
+        # id -> its latest time, and the offset of the record that had it; in the order of those offsets
+        self._seen: dict[str, tuple[int, int]] = {}
 
     def is_new(self, id_: str, at_ms: int, offset: int) -> bool:
         """Whether this id was not seen within the span; from now on it has been."""
         self._through_ms = max(self._through_ms, at_ms)
         oldest = self._through_ms - self._span_ms
-        if at_ms < oldest:
-            return True  # too old to tell: what came when it was young is forgotten
-        if id_ in self._seen:
-            return False
-        self._seen[id_] = (at_ms, offset)
-        if next(iter(self._seen.values()))[0] < oldest:
-            self._forget(oldest)
-        return True
+        before = self._seen.get(id_)
+        if at_ms >= oldest and (before is None or at_ms > before[0]):
+            self._seen.pop(id_, None)
+            self._seen[id_] = (at_ms, offset)
+        self._forget(oldest)
+        return before is None or before[0] < oldest
 
     def _forget(self, oldest: int) -> None:
-        """Drop from the front what has left the span."""
-        gone = []
-        for id_, (at_ms, _) in self._seen.items():
+        """Drop from the front what has left the span.
+
+        What left it out of order waits for those in front of it: for one more span at most, as a record is never
+        remembered with a time later than the latest seen.
+        """
+        while self._seen:
+            id_, (at_ms, _) = next(iter(self._seen.items()))
             if at_ms >= oldest:
-                break
-            gone.append(id_)
-        for id_ in gone:
+                return
             del self._seen[id_]
 
     @property

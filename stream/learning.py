@@ -175,16 +175,22 @@ class TitleBook:
         """
         try:
             stored = msgspec.json.decode(value, type=StoredTitle)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StateMismatch(f"a record of the learner's changelog cannot be read: {error}") from error
         if stored.format != FORMAT:
             raise StateMismatch(
                 f"the learner's changelog holds format {stored.format}, this version reads {FORMAT}: "
                 "run the version that wrote it"
             )
+        d = len(stored.features)
+        if len(set(stored.features)) < d or any(
+            (len(artwork.gram), len(artwork.moment)) != (d * (d + 1) // 2, d) for artwork in stored.artworks
+        ):
+            raise StateMismatch(
+                f"the learner's changelog record of title {stored.title_id!r} has sums of the wrong size"
+            )
         self.widen(_united(self.sums.space.columns, stored.features))
         columns = [self.sums.space.columns.index(name) for name in stored.features]
-        d = len(columns)
         for artwork in stored.artworks:
             slot = self._slot(stored.title_id, artwork.artwork_id)
             gram = unpack_symmetric(np.array(artwork.gram), d)

@@ -7,9 +7,11 @@ trained on the joined rows.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from river import proba
 from river.linear_model import BayesianLinearRegression
 from river.utils import dataframe
 
@@ -51,8 +53,8 @@ class ArtworkModel(BayesianLinearRegression):  # type: ignore[misc]
     """
 
     def __init__(self, prior_precision: float = 1.0, noise_precision: float = 1.0) -> None:
-        if not prior_precision > 0 or not noise_precision > 0:
-            raise ValueError("precisions must be above 0")
+        if not (0 < prior_precision < math.inf and 0 < noise_precision < math.inf):
+            raise ValueError("precisions must be above 0 and finite")
         super().__init__(alpha=1.0 / prior_precision, beta=noise_precision)
         self.prior_precision = prior_precision
         self.noise_precision = noise_precision
@@ -121,9 +123,19 @@ class ArtworkModel(BayesianLinearRegression):  # type: ignore[misc]
         return solve(self._gram, self._moment, np.full(d, self.prior_precision), self.noise_precision, np.zeros(d))
 
     def predict_one(self, x: Mapping[str, float], with_dist: bool = False) -> Any:
-        """River's prediction: the mean reward at x, or its Gaussian."""
+        """The mean reward at x, or its Gaussian (Bishop, equation 3.58).
+
+        A feature never seen has its prior: mean 0, variance 1/λ.
+        """
         self._ensure_m()
-        return super().predict_one(x, with_dist=with_dist)
+        mean = super().predict_one(x)
+        if not with_dist:
+            return mean
+        # River's own variance of an unseen feature is λ instead of 1/λ.
+        row = self._row({name: value for name, value in x.items() if name in self._idx})
+        unseen = sum(value * value for name, value in x.items() if name not in self._idx)
+        variance = 1.0 / self.noise_precision + unseen / self.prior_precision + row @ self._ss_inv_arr @ row
+        return proba.Gaussian._from_state(n=1, m=mean, var=float(variance), ddof=0)  # noqa: SLF001 - no public way
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -139,7 +151,8 @@ class ArtworkModel(BayesianLinearRegression):  # type: ignore[misc]
 
     def _ensure_m(self) -> None:
         """Bring River's fields up to date: precision, covariance, natural mean and mean."""
-        if self._m_dirty and self._cap:
+        # Arrays that somebody else owns may have changed unseen.
+        if (self._m_dirty or self._fixed) and self._cap:
             mean, factor = self.posterior()
             self._ss_arr = np.eye(self._cap) * self.prior_precision + self.noise_precision * self._gram
             self._ss_inv_arr = np.asfortranarray(factor @ factor.T)

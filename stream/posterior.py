@@ -46,16 +46,31 @@ def solve(
     ------
     numpy.linalg.LinAlgError
         The precision is not positive definite: the sums are not sums of squares.
+
+    Notes
+    -----
+    With the order of the weights reversed, Λ = L Lᵀ gives the covariance's own lower factor, L⁻ᵀ reversed back:
+    the covariance is never formed, so its digits are not lost. The precision is first scaled to a unit diagonal,
+    as features differ in size by powers of ten; and that diagonal is raised by d ε, no more than S was rounded
+    by, so that two features which are always large together stay solvable.
     """
+    d = gram.shape[-1]
+    index = np.arange(d)
     precision = noise_precision * gram
-    index = np.arange(gram.shape[-1])
     precision[..., index, index] += prior_precision
-    lower = np.linalg.cholesky(precision)
-    inverse = np.linalg.inv(lower)
-    covariance = np.swapaxes(inverse, -1, -2) @ inverse
+    diagonal = precision[..., index, index]
+    if not (diagonal > 0).all():
+        raise np.linalg.LinAlgError("a diagonal element of the precision is not above 0")
+    scale = 1.0 / np.sqrt(diagonal)
+    precision *= scale[..., :, None]
+    precision *= scale[..., None, :]
+    precision[..., index, index] += d * np.finfo(np.float64).eps
+    lower = np.linalg.cholesky(precision[..., ::-1, ::-1])
+    inverse = np.linalg.inv(lower)[..., ::-1, ::-1]
+    factor = np.tril(np.swapaxes(inverse, -1, -2)) * scale[..., :, None]
     natural = prior_precision * prior_mean + noise_precision * moment
-    mean = np.einsum("...ij,...j->...i", covariance, natural)
-    return mean, np.linalg.cholesky(covariance)
+    mean = np.einsum("...ij,...j->...i", factor, np.einsum("...ji,...j->...i", factor, natural))
+    return mean, factor
 
 
 @cache

@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 
 #: The most bytes a record's value may have when an app writes it.
 MAX_RECORD_BYTES = 64 * 1024
+#: The most characters of an id, a feature or a theme.
+MAX_NAME = 128
 #: The most features a context may hold.
 MAX_FEATURES = 64
 #: The most artworks a title may have.
@@ -21,9 +23,9 @@ _MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 _MAX_VALUE = 1e6  # a feature's square, summed over 10^12 impressions, stays far inside a double
 
 #: A title, artwork, member, play or impression: up to 128 characters, none of them a control character.
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 #: The name of a feature or theme.
-Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 #: Milliseconds since 1970-01-01T00:00Z.
 Milliseconds = Annotated[int, Meta(ge=0, le=_MAX_MS)]
 #: A feature's value: finite, and small enough that sums of squares stay exact.
@@ -186,6 +188,7 @@ class Snapshot(Record, frozen=True):
 __all__ = [
     "MAX_ARTWORKS",
     "MAX_FEATURES",
+    "MAX_NAME",
     "MAX_RECORD_BYTES",
     "Artwork",
     "ArtworkSnapshot",

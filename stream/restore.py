@@ -29,7 +29,7 @@ FORMAT = 1
 
 
 class Interrupted(Exception):
-    """A rebalance began during a restore."""
+    """A rebalance began during a restore, or the worker is to leave."""
 
 
 class Position(Struct, omit_defaults=True):
@@ -108,7 +108,7 @@ class Restorer:
         Raises
         ------
         Interrupted
-            A rebalance began; its end decides what is ours.
+            A rebalance began, whose end decides what is ours; or the worker is to leave.
         StateMismatch
             The recorded position is not the committed one, or its records are gone.
         BrokerUnavailable

@@ -23,25 +23,26 @@ from pydantic_settings import (
 )
 
 from stream.errors import ConfigurationError
-from stream.records import MAX_FEATURES
+from stream.features import CAST_PREFIX, RESERVED
+from stream.records import MAX_FEATURES, MAX_NAME
 
 ENV_PREFIX = "KEYART_"
 CONFIG_VARIABLE = "KEYART_CONFIG"
 DEFAULT_CONFIG_FILE = "keyart.toml"
 
-_HOST_PORT = re.compile(r"^(\[[0-9a-fA-F:]+\]|[^\s:,]+):\d{1,5}$")
+_HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,]+):([0-9]{1,5})")
 
 #: Names separated by commas in the environment, a list in the file.
 Names = Annotated[tuple[str, ...], NoDecode]
 Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=24 * 60 * 60)]
 
 
 class Settings(BaseSettings):
     """What is in force. See :func:`load` for how it comes together."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", toml_file=DEFAULT_CONFIG_FILE
+        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", allow_inf_nan=False, toml_file=DEFAULT_CONFIG_FILE
     )
 
     # --- Kafka
@@ -133,7 +134,8 @@ class Settings(BaseSettings):
     @classmethod
     def _check_bootstrap(cls, value: str) -> str:
         for part in value.split(","):
-            if not _HOST_PORT.match(part.strip()) or int(part.rsplit(":", 1)[1]) > 65535:
+            found = _HOST_PORT.fullmatch(part.strip())
+            if found is None or not 0 < int(found[2]) <= 65535:
                 raise ValueError(f"{part.strip()!r} is not host:port")
         return ",".join(part.strip() for part in value.split(","))
 
@@ -144,8 +146,13 @@ class Settings(BaseSettings):
             raise ValueError("a feature is listed twice")
         if len(value) > MAX_FEATURES:
             raise ValueError(f"at most {MAX_FEATURES} features")
-        if reserved := {"bias", "cast"} & set(value):
+        if reserved := RESERVED & set(value):
             raise ValueError(f"{min(reserved)!r} is Keyart's own feature")
+        for name in value:
+            if not 0 < len(name) <= MAX_NAME:
+                raise ValueError(f"{name[:20]!r} is no name: it needs 1 to {MAX_NAME} characters")
+            if name.startswith(CAST_PREFIX):
+                raise ValueError(f"{name!r} is a person, not a feature: people are learned as 'cast'")
         return value
 
     @field_validator("token_secrets")
@@ -194,7 +201,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, the environment over the file."""
         del dotenv_settings, file_secret_settings
-        path = Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_FILE))
+        path = Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
 
@@ -214,7 +221,7 @@ def load(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise ConfigurationError("; ".join(_sentence(fault) for fault in error.errors())) from None
-    except ValueError as error:  # the file is not TOML
+    except (ValueError, OSError) as error:  # the file is not TOML, or may not be read
         raise ConfigurationError(f"{named or DEFAULT_CONFIG_FILE}: {error}") from None
 
 
@@ -243,12 +250,16 @@ def _sentence(fault: Any) -> str:
 
 
 def describe(settings: Settings) -> str:
-    """The settings as the lines of a ``keyart.toml``, each with what it means; secrets are masked."""
+    """The settings as the lines of a ``keyart.toml``, each with what it means; secrets are masked.
+
+    A masked line is a comment: a file made of these lines must not put the mask itself in force.
+    """
     lines = []
     for name, info in Settings.model_fields.items():
         value = getattr(settings, name)
+        masked = isinstance(value, tuple) and any(isinstance(part, SecretStr) for part in value)
         lines.append(f"# {info.description}  [{ENV_PREFIX}{name.upper()}]")
-        lines.append(f"{name} = {_toml(value)}")
+        lines.append(f"{'# ' if masked else ''}{name} = {_toml(value)}")
     return "\n".join(lines)
 
 
@@ -259,4 +270,5 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
-    return json.dumps(value)
+    # TOML's strings are JSON's, but for surrogate pairs and the one control character that JSON lets pass.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

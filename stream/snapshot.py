@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from stream.features import FeatureSpace
 from stream.posterior import unpack_lower
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -19,18 +19,29 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+#: No score is known better than this, so that a propensity can always be computed.
+MIN_SD = 1e-9
+
 
 class ServableTitle:
     """A title's artworks and posteriors, parsed once.
 
     Attributes
     ----------
+    title_id
+        Whose.
     artwork_ids
         The K artworks, in the catalogue's order.
     version, learned_through_ms, published_ms
         The snapshot's.
     impressions
         Exact counts, shape (K,).
+
+    Raises
+    ------
+    ValueError
+        The snapshot cannot be chosen from: it has no artworks, lists one twice, does not begin with the bias, or
+        holds a number that no posterior has. The message names the fault.
     """
 
     __slots__ = (
@@ -54,14 +65,42 @@ class ServableTitle:
         self.learned_through_ms = snapshot.learned_through_ms
         self.published_ms = snapshot.published_ms
         self.artwork_ids = tuple(artwork.artwork_id for artwork in snapshot.artworks)
+        if not self.artwork_ids:
+            raise ValueError("it lists no artworks")
+        if len(set(self.artwork_ids)) < len(self.artwork_ids):
+            raise ValueError("it lists an artwork twice")
         self._space = FeatureSpace(snapshot.features)
         d = len(snapshot.features)
         self._mean: Floats = np.array([artwork.mean for artwork in snapshot.artworks])
         self._factor: Floats = unpack_lower(np.array([artwork.factor for artwork in snapshot.artworks]), d)
+        if not (np.isfinite(self._mean).all() and np.isfinite(self._factor).all()):
+            raise ValueError("a mean or factor is not finite")
+        if (np.diagonal(self._factor, axis1=1, axis2=2) <= 0.0).any():
+            raise ValueError("a factor's diagonal is not positive: it is no Cholesky factor")
         self._keys = artwork_keys(self.title_id, self.artwork_ids)
         self._title_key = key_of(self.title_id)
-        self.impressions = np.array([artwork.impressions for artwork in snapshot.artworks])
-        self._popular = _without_context(snapshot)
+        self.impressions: Floats = np.array([float(artwork.impressions) for artwork in snapshot.artworks])
+        self._popular = _without_context(snapshot, self.impressions)
+
+    def only(self, artwork_ids: Collection[str]) -> Self | None:
+        """The same title with those artworks alone: itself if it has no others, None if it has none of them.
+
+        An artwork that the catalogue no longer lists is not shown, even before a learner has said so. Draws
+        depend on an artwork's own name, so only the members who had a withdrawn one see another.
+        """
+        kept = [i for i, artwork_id in enumerate(self.artwork_ids) if artwork_id in artwork_ids]
+        if len(kept) == len(self.artwork_ids):
+            return self
+        if not kept:
+            return None
+        part = object.__new__(type(self))
+        for name in ("title_id", "version", "learned_through_ms", "published_ms", "_space", "_title_key"):
+            setattr(part, name, getattr(self, name))
+        part.artwork_ids = tuple(self.artwork_ids[i] for i in kept)
+        part._mean, part._factor, part._keys = self._mean[kept], self._factor[kept], self._keys[kept]
+        part.impressions = self.impressions[kept]
+        part._popular = self._popular[0][kept], self._popular[1][kept]
+        return part
 
     def scores(self, context: Mapping[str, float], policy: Policy) -> tuple[Floats, Floats]:
         """Mean and standard deviation of each artwork's expected reward, both of shape (K,).
@@ -72,7 +111,8 @@ class ServableTitle:
             return self._popular
         x = self._space.vector(context)
         spread = x @ self._factor
-        return self._mean @ x, np.sqrt(np.einsum("kj,kj->k", spread, spread))
+        sd = np.sqrt(np.einsum("kj,kj->k", spread, spread))
+        return self._mean @ x, np.maximum(sd, MIN_SD)
 
     def choose(
         self, context: Mapping[str, float], policy: Policy, member_key: int, bucket: int, floor: float
@@ -85,11 +125,15 @@ class ServableTitle:
         return choose_thompson(mean, sd, z, floor_draw(member_key, bucket, self._title_key), floor)
 
 
-def _without_context(snapshot: Snapshot) -> tuple[Floats, Floats]:
+def _without_context(snapshot: Snapshot, impressions: Floats) -> tuple[Floats, Floats]:
     """The same Gaussian model with the bias as its only feature: S is the count, c the summed reward."""
     noise, prior = snapshot.model.noise_precision, snapshot.model.prior_precision[0]
-    count = np.array([artwork.impressions for artwork in snapshot.artworks], dtype=np.float64)
+    if not (0.0 < prior < np.inf and 0.0 < noise < np.inf):
+        raise ValueError("a precision is not a positive number")
     reward = np.array([artwork.reward for artwork in snapshot.artworks])
     prior_mean = np.array([artwork.prior_mean[0] for artwork in snapshot.artworks])
-    precision = prior + noise * count
-    return (prior * prior_mean + noise * reward) / precision, 1.0 / np.sqrt(precision)
+    precision = prior + noise * impressions
+    mean = (prior * prior_mean + noise * reward) / precision
+    if not np.isfinite(mean).all():
+        raise ValueError("a reward or prior mean is not finite")
+    return mean, np.maximum(1.0 / np.sqrt(precision), MIN_SD)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Slots = NDArray[np.intp]
 
 
+#: The most cells of S that one NumPy call adds to; wide contexts would otherwise need memory by the hundred MB.
+_MAX_CELLS = 1 << 20
+
+
 class ArtworkSums:
     """S, c and counts of many artworks; each has a slot.
 
@@ -86,9 +90,12 @@ class ArtworkSums:
         d = len(self.space)
         flat = self.gram.reshape(-1)
         for members, columns, values in rows.groups:
-            base = slots[members] * (d * d)
-            cells = base[:, None, None] + columns[:, :, None] * d + columns[:, None, :]
-            np.add.at(flat, cells.reshape(-1), (values[:, :, None] * values[:, None, :]).reshape(-1))
+            step = max(_MAX_CELLS // columns.shape[1] ** 2, 1)
+            for start in range(0, len(members), step):
+                part = slice(start, start + step)
+                base, c, v = slots[members[part]] * (d * d), columns[part], values[part]
+                cells = base[:, None, None] + c[:, :, None] * d + c[:, None, :]
+                np.add.at(flat, cells.reshape(-1), (v[:, :, None] * v[:, None, :]).reshape(-1))
         np.add.at(self.impressions, slots, 1)
         return rows.unknown
 

@@ -3,11 +3,13 @@
 A play's reward follows from how much of the title was watched. Each impression is credited once, with the largest
 reward of its plays; a later record of a play supersedes an earlier one, and what changes is the *difference*.
 What a member's plays have earned so far is remembered as long as it can still change, so a play counts once
-however late it is repeated.
+however late it is repeated. Later means watched later, not arrived later: within that time the order of arrival
+decides nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations of what it stores
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,18 +19,22 @@ from stream.features import CAST_PREFIX
 from stream.records import MAX_FEATURES, Impression, Play, RewardChange, Taste
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stream.settings import Settings
 
 _HOUR_MS = 3_600_000
 #: How much a play's clock may lag behind the clock of the impression that led to it.
 CLOCK_SKEW_MS = 5 * 60_000
+#: The most plays of one member that are remembered at a time; nobody begins so many within attribution_hours.
+MAX_PLAYS = 1000
 #: Smaller weights are nothing: rounding left them when a play was superseded.
-_TINY = 1e-9
+_TINY = 1e-12
+#: Rewards are multiples of 2⁻⁴⁰, so that sums and differences of them are exact: a reward taken back leaves
+#: nothing behind, and an impression's first credit can be told from a change.
+_GRID = 2.0**40
 
-#: What became of a play: it changed something, was known already, or came when nothing could change any more.
-Outcome = Literal["counted", "duplicate", "late"]
+#: What became of a play: it changed something, was known already, came when nothing could change any more, or is
+#: one too many to remember.
+Outcome = Literal["counted", "duplicate", "late", "too_many"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +68,36 @@ def reward_of(watched_seconds: float, runtime_seconds: float, rules: ViewingRule
     """
     if watched_seconds < rules.min_seconds:
         return 0.0
-    return min(watched_seconds / (rules.full_fraction * runtime_seconds), 1.0)
+    full_seconds = rules.full_fraction * runtime_seconds
+    return 1.0 if watched_seconds >= full_seconds else round(watched_seconds / full_seconds * _GRID) / _GRID
 
 
 class PlayState(Struct):
     """What one play has been worth so far.
 
-    ``reward`` counts for the taste; ``credit`` is what its impression has of it, which no longer changes once the
-    play has outlasted the attribution window. ``impression_id`` is None if no impression can be credited.
+    ``reward`` is that of the latest record, and the taste holds it times ``themes``. ``credit`` is what the
+    impression has of it: the reward of the latest record within the attribution window, ``credited_ms`` and
+    ``credited_seconds`` say which. ``impression_id`` is None if no impression was credited.
     """
 
     played_ms: int
     watched_seconds: float
     reward: float
+    themes: Mapping[str, float]
     expires_ms: int
-    credit: float = 0.0
     impression_id: str | None = None
+    credit: float = 0.0
+    credited_ms: int = -1
+    credited_seconds: float = 0.0
+
+    def gives_way(self, impression: Impression, watched: tuple[int, float]) -> bool:
+        """Whether an impression's credit is to be that of a record which was watched then and so long."""
+        if self.impression_id is None:
+            return True
+        return self.impression_id == impression.impression_id and watched > (
+            self.credited_ms,
+            self.credited_seconds,
+        )
 
 
 class Member(Struct):
@@ -111,43 +131,53 @@ class Member(Struct):
         -------
         What became of it, and the change of its impression's reward if there is one.
         """
-        self.through_ms = max(self.through_ms, play.played_ms)
-        self._forget_settled()
         impression = _attributable(play, rules)
         start_ms = play.played_ms if impression is None else impression.shown_ms
         expires_ms = start_ms + rules.attribution_ms + rules.late_ms
+        through_ms = max(self.through_ms, play.played_ms)
+        # Looked up before anything is forgotten: a play that goes on after a long pause is still the same play.
         known = self.plays.get(play.play_id)
-        if known is None and expires_ms < self.through_ms:
-            return "late", None
-        if known is not None and (play.played_ms, play.watched_seconds) <= (
-            known.played_ms,
-            known.watched_seconds,
-        ):
+        watched = play.played_ms, play.watched_seconds
+        is_later = known is None or watched > (known.played_ms, known.watched_seconds)
+        credits_ = impression is not None and (known is None or known.gives_way(impression, watched))
+        if not is_later and not credits_:
             return "duplicate", None
+        if expires_ms < through_ms:
+            return "late", None
+        if known is None and self._open_plays(through_ms) >= MAX_PLAYS:
+            return "too_many", None
+        self.through_ms = through_ms
         reward = reward_of(play.watched_seconds, runtime_seconds, rules)
         if known is None:
-            impression_id = None if impression is None else impression.impression_id
-            state = PlayState(
-                play.played_ms, play.watched_seconds, reward, expires_ms, impression_id=impression_id
-            )
-            self.plays[play.play_id] = state
-            self._taste(play.played_ms, reward, themes, rules)
-            self.views += reward > 0
-        else:
-            state = known
-            self._taste(known.played_ms, -known.reward, themes, rules)
-            self._taste(play.played_ms, reward, themes, rules)
-            self.views += (reward > 0) - (known.reward > 0)
-            state.played_ms, state.watched_seconds, state.reward = play.played_ms, play.watched_seconds, reward
+            known = self.plays[play.play_id] = PlayState(-1, 0.0, 0.0, {}, expires_ms)
+        known.expires_ms = max(known.expires_ms, expires_ms)
+        self._forget_settled()
+        if is_later:
+            self._supersede(known, play, reward, themes, rules)
+        if not credits_ or impression is None:
+            return "counted", None
+        return "counted", self._credit(known, play, impression, reward)
+
+    def _supersede(
+        self, known: PlayState, play: Play, reward: float, themes: Mapping[str, float], rules: ViewingRules
+    ) -> None:
+        """Let the taste hold this record of a play instead of the one before."""
+        self._taste(known.played_ms, -known.reward, known.themes, rules)
+        self._taste(play.played_ms, reward, themes, rules)
         self._tidy()
-        if impression is None or state.impression_id != impression.impression_id:
-            return "counted", None
-        before = self._earned(state.impression_id)
-        state.credit = reward
-        total = self._earned(state.impression_id)
+        self.views += (reward > 0) - (known.reward > 0)
+        known.played_ms, known.watched_seconds, known.reward = play.played_ms, play.watched_seconds, reward
+        known.themes = themes if reward > 0 else {}
+
+    def _credit(self, known: PlayState, play: Play, impression: Impression, reward: float) -> RewardChange | None:
+        """Let the impression have this record of a play instead of the one before; the change, if there is one."""
+        before = self._earned(impression.impression_id)
+        known.impression_id, known.credit = impression.impression_id, reward
+        known.credited_ms, known.credited_seconds = play.played_ms, play.watched_seconds
+        total = self._earned(impression.impression_id)
         if total == before:
-            return "counted", None
-        return "counted", RewardChange(
+            return None
+        return RewardChange(
             impression_id=impression.impression_id,
             shown_ms=impression.shown_ms,
             credited_ms=play.played_ms,
@@ -166,9 +196,13 @@ class Member(Struct):
         others = {k: w for k, w in self.weights.items() if not k.startswith(CAST_PREFIX)}
         return Taste(member_id, self.taste_ms, self.views, _shares(others) | _shares(people))
 
-    def _earned(self, impression_id: str | None) -> float:
+    def _earned(self, impression_id: str) -> float:
         """An impression's reward so far: the largest credit of its plays."""
         return max((p.credit for p in self.plays.values() if p.impression_id == impression_id), default=0.0)
+
+    def _open_plays(self, through_ms: int) -> int:
+        """How many plays can still change then."""
+        return sum(play.expires_ms >= through_ms for play in self.plays.values())
 
     def _forget_settled(self) -> None:
         """Drop the plays that nothing can change any more."""
@@ -178,6 +212,8 @@ class Member(Struct):
 
     def _taste(self, at_ms: int, amount: float, themes: Mapping[str, float], rules: ViewingRules) -> None:
         """Add to the weights, as of when it was watched."""
+        if amount == 0:
+            return
         if at_ms > self.taste_ms:
             if self.weights:
                 fade = 2.0 ** ((self.taste_ms - at_ms) / rules.half_life_ms)

@@ -1,46 +1,32 @@
-"""The one loop that runs every worker: poll, decode, handle, publish, checkpoint; restore, and drain.
+"""A worker: one session after the other, until it is told to leave or its inputs are drained.
 
-A worker owns some partitions of its inputs; each is a :class:`Task` with its own state. The unit of work is the
-batch that a poll returns.
-
-A checkpoint, in this order:
-
-1. poll; take the group metadata right after it; handle the batch (state changes in memory only)
-2. when a checkpoint is due: collect from every task that handled something its changelog records, what it wants
-   published exactly once, and its dead letters; and from the consumer the positions those cover
-3. the position is itself a changelog record of the partition, so that state and offsets can be compared later
-4. commit all of it in one transaction (:mod:`stream.kafka.committer`)
-5. on any error drop every task and every client and start over: restore is the only way back to a known state
-
-State comes back as :mod:`stream.restore` says. A partition that stays with its worker through a rebalance keeps its state if the group's committed offset is still
-the one this worker committed: nobody else has moved it, and state is a pure function of the input so far.
+What happens within a session is :mod:`stream.session`'s. A broker that goes away, a lost membership, a commit that
+failed: the session is over, and the next one restores its state from the changelog.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
 
 from stream.errors import BrokerUnavailable, WorkerFailed
-from stream.job import Counts, Job, Task
-from stream.kafka import Admin, Committer, GroupReader, Output, TableReader, Writer
-from stream.restore import FORMAT, Interrupted, Position, Restorer
+from stream.job import Counts
+from stream.kafka import Admin, end_process
+from stream.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stream.kafka import Assignment
+    from stream.job import Job
     from stream.metrics import WorkerMetrics
     from stream.settings import Settings
 
-_POLL_SECONDS = 0.05
-_TABLE_SECONDS = 0.1
-_PUBLISH_BUDGET_SECONDS = 0.25
+_FIRST_BACKOFF_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 5.0
+_LEAVE_SECONDS = 8.0  # a supervisor waits 10
 
 log = structlog.get_logger("keyart")
 
@@ -58,6 +44,8 @@ class Worker:
         Where to count.
     now_ms
         The wall clock, for the time that snapshots carry; nothing learned depends on it.
+    on_hang
+        Called with what was being done when it does not end in its time: a commit, or leaving.
     """
 
     def __init__(
@@ -67,18 +55,24 @@ class Worker:
         metrics: WorkerMetrics,
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        on_hang: Callable[[str], None] = end_process,
     ) -> None:
         self._settings = settings
         self._job = job
         self._metrics = metrics
         self._now_ms = now_ms
-        self._stop = threading.Event()
+        self._on_hang = on_hang
+        self._stopping = False
         self.counts = Counts()
         self.ready = threading.Event()
 
     def stop(self) -> None:
-        """Ask the loop to commit what it has and to leave; safe in a signal handler."""
-        self._stop.set()
+        """Ask the loop to commit what it has and to leave; safe in a signal handler, as it takes no lock.
+
+        A broker that is away can make that take long. What is not committed after 8 seconds is left to the next
+        owner, who learns it again: nothing is lost by ending the process.
+        """
+        self._stopping = True
 
     def run(self, *, until_drained: bool = False) -> Counts:
         """Work until :meth:`stop`, or until everything on the inputs now is learned and committed.
@@ -95,217 +89,58 @@ class Worker:
         StateMismatch
             State and committed offsets contradict each other.
         """
-        with Admin(self._settings) as admin:
-            admin.verify((*self._job.inputs, self._job.changelog, *self._job.outputs, *self._job.tables))
-        backoff = 0.2
-        while True:
+        done = threading.Event()
+        threading.Thread(target=self._watch_leaving, args=(done,), name="keyart-leaving", daemon=True).start()
+        try:
+            with Admin(self._settings) as admin:
+                admin.verify((*self._job.inputs, self._job.changelog, *self._job.outputs, *self._job.tables))
+            self._run_sessions(until_drained=until_drained)
+        finally:
+            done.set()
+        return self.counts
+
+    def _run_sessions(self, *, until_drained: bool) -> None:
+        backoff = _FIRST_BACKOFF_SECONDS
+        while not self._stopping:
+            checkpoints = self.counts.checkpoints
             try:
-                session = _Session(self._settings, self._job, self._metrics, self._now_ms, self.counts)
-                try:
-                    session.run(self._stop, self.ready, until_drained=until_drained)
-                finally:
-                    self.ready.clear()
-                    session.close()
+                self._run_session(until_drained=until_drained)
             except (BrokerUnavailable, WorkerFailed) as error:
                 self.counts.failures += 1
                 self._metrics.failures.inc()
+                if self.counts.checkpoints > checkpoints:
+                    backoff = _FIRST_BACKOFF_SECONDS  # it has worked in between: this is a new failure
                 log.warning("starting over", worker=self._job.name, reason=str(error), seconds=backoff)
-                if self._stop.wait(backoff):
-                    return self.counts
+                self._pause(backoff)
                 backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
             else:
-                return self.counts
+                return
 
-
-class _Session:
-    """The loop between two failures: one set of clients, and the tasks they keep alive."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        job: Job,
-        metrics: WorkerMetrics,
-        now_ms: Callable[[], int],
-        counts: Counts,
-    ) -> None:
-        self._settings = settings
-        self._job = job
-        self._metrics = metrics
-        self._now_ms = now_ms
-        self._counts = counts
-        self._tasks: dict[int, Task] = {}
-        self._committed: dict[int, dict[str, int | None]] = {}
-        self._positions: dict[int, dict[str, int]] = {}
-        self._changed: set[int] = set()
-        self._assigned = False
-        self._lost: deque[bytes | None] = deque()
-        self._open: list[Admin | TableReader | Committer | Writer | GroupReader] = []
-        try:
-            self._admin = Admin(settings)
-            self._open.append(self._admin)
-            self._tables = TableReader(settings, self._admin, job.tables)
-            self._open.append(self._tables)
-            self._committer = Committer(settings, f"{settings.topic_prefix}{job.name}.{settings.worker_name}")
-            self._open.append(self._committer)
-            self._writer = Writer(settings, job.name, on_lost=lambda output, _: self._lost.append(output.key))
-            self._open.append(self._writer)
-            self._tables.catch_up()
-            self._group = GroupReader(settings, job.name, job.inputs)
-            self._open.append(self._group)
-            self._restorer = Restorer(settings, job, self._admin, self._tables.catch_up, self._keep_alive)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Drop every client; leaves the group first, so that others take over at once."""
-        while self._open:
-            client = self._open.pop()
-            try:
-                client.close()
-            except Exception as error:  # noqa: BLE001 - nothing is lost by a client that closes badly
-                log.debug("closing failed", client=type(client).__name__, reason=str(error))
-
-    # --- the loop
-
-    def run(self, stop: threading.Event, ready: threading.Event, *, until_drained: bool) -> None:
-        """Poll, handle, publish, checkpoint, until told to stop or drained."""
-        job = self._job
-        now = time.monotonic()
-        next_checkpoint, next_tables = now + job.checkpoint_seconds, now
-        next_publish = now
-        while not stop.is_set():
-            assigned = self._group.assignment()
-            if assigned is not None:
-                self._take(assigned)
-            if self._assigned and not self._group.rebalancing:
-                ready.set()
-            batches = self._group.poll(_POLL_SECONDS)
-            metadata = self._group.metadata()
-            now = time.monotonic()
-            if now >= next_tables:
-                self._tables.poll(0.0)
-                next_tables = now + _TABLE_SECONDS
-            for topic, partition, messages in batches:
-                self._tasks[partition].handle(topic, messages)
-                self._positions[partition][topic.name] = messages[-1].offset + 1
-                self._changed.add(partition)
-                self._counts.records += len(messages)
-                self._metrics.records.labels(topic.name).inc(len(messages))
-            drained = until_drained and not batches and self._drained()
-            if now >= next_checkpoint or drained:
-                if metadata is not None:
-                    self._checkpoint(metadata)
-                next_checkpoint = now + job.checkpoint_seconds
-            if job.publish_seconds is not None and (now >= next_publish or drained):
-                self._publish(now + (3600.0 if drained else _PUBLISH_BUDGET_SECONDS))
-                next_publish = now + job.publish_seconds
-            if drained and not self._changed:
-                break
-        self._finish()
-
-    def _finish(self) -> None:
-        """Commit what is still in memory, publish it, and deliver."""
-        metadata = self._group.metadata()
-        if metadata is not None:
-            self._checkpoint(metadata)
-            if self._job.publish_seconds is not None:
-                self._publish(time.monotonic() + 1.0)
-        self._writer.flush(3.0)
-
-    def _drained(self) -> bool:
-        """Whether everything on the inputs of the open partitions has been read."""
-        if not self._assigned or self._group.rebalancing:
-            return False
-        return all(
-            self._group.position(topic, partition) >= end
-            for topic in self._job.inputs
-            for partition, end in self._admin.end_offsets(topic, self._tasks).items()
+    def _run_session(self, *, until_drained: bool) -> None:
+        session = Session(
+            self._settings,
+            self._job,
+            self._metrics,
+            self._now_ms,
+            self.counts,
+            stopping=lambda: self._stopping,
+            on_hang=self._on_hang,
         )
+        try:
+            session.run(self.ready, until_drained=until_drained)
+        finally:
+            self.ready.clear()
+            session.close()
 
-    def _checkpoint(self, metadata: object) -> None:
-        if not self._changed:
-            return
-        started = time.monotonic()
-        outputs: list[Output] = []
-        offsets: dict[tuple[str, int], int] = {}
-        positions = {partition: self._position(partition) for partition in sorted(self._changed)}
-        for partition, here in positions.items():
-            task = self._tasks[partition]
-            outputs.extend(task.checkpoint())
-            outputs.append(Position(FORMAT, here, task.reread()).output(self._job.changelog, partition))
-            for topic in self._job.inputs:
-                offsets[topic.full_name(self._settings.topic_prefix), partition] = here[topic.name]
-        self._counts.committed += self._committer.commit(outputs, offsets, metadata)
-        self._counts.checkpoints += 1
-        self._committed.update({partition: dict(here) for partition, here in positions.items()})
-        self._counts.positions.update(positions)
-        self._changed.clear()
-        self._metrics.checkpoints.inc()
-        self._metrics.checkpoint_seconds.observe(time.monotonic() - started)
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < deadline:
+            time.sleep(0.05)
 
-    def _position(self, partition: int) -> dict[str, int]:
-        """The next offset of each input. The client's own position is ahead where markers end a batch.
-
-        Should a rebalance have begun meanwhile, the client knows less than we do, and the commit is fenced.
-        """
-        here = self._positions[partition]
-        if not self._group.rebalancing:
-            for topic in self._job.inputs:
-                here[topic.name] = max(here[topic.name], self._group.position(topic, partition))
-        return dict(here)
-
-    def _publish(self, deadline: float) -> None:
-        while self._lost:
-            key = self._lost.popleft()
-            for task in self._tasks.values():
-                task.mark_unpublished(key or b"")
-        now_ms = self._now_ms()
-        for task in self._tasks.values():
-            for output in task.publish(now_ms, deadline):
-                self._writer.write(output)
-                self._counts.published += 1
-                self._metrics.published.inc()
-
-    # --- ownership
-
-    def _take(self, assigned: Assignment) -> None:
-        """Become the owner of these partitions and of no others."""
-        self._metrics.rebalances.inc()
-        self._assigned = False
-        for partition in set(self._tasks) - assigned:
-            self._drop(partition)
-        committed = {partition: self._group.committed(partition) for partition in sorted(assigned)}
-        keep = {p for p in assigned & set(self._tasks) if committed[p] == self._committed.get(p)}
-        start = {p: self._positions[p] for p in keep}
-        missing = sorted(assigned - keep)
-        for partition in missing:
-            self._drop(partition)
-        if missing:
-            started = time.monotonic()
-            try:
-                tasks, restored = self._restorer.restore(missing, committed)
-            except Interrupted:
-                return  # another rebalance began; its end decides what is ours
-            self._tasks |= tasks
-            self._committed |= {p: dict(committed[p]) for p in missing}
-            start |= restored
-            self._counts.restores += len(missing)
-            self._metrics.restore_seconds.observe(time.monotonic() - started)
-        for partition in sorted(assigned):
-            self._group.open(partition, start[partition])
-            self._positions[partition] = start[partition]
-        self._assigned = True
-        log.info("partitions", worker=self._job.name, owned=sorted(assigned), restored=missing)
-
-    def _drop(self, partition: int) -> None:
-        self._tasks.pop(partition, None)
-        self._committed.pop(partition, None)
-        self._positions.pop(partition, None)
-        self._changed.discard(partition)
-
-    def _keep_alive(self) -> None:
-        """Called while restoring: stay in the group, and notice when it moves on."""
-        self._group.keep_alive()
-        if self._group.rebalancing:
-            raise Interrupted
+    def _watch_leaving(self, done: threading.Event) -> None:
+        """On a thread of its own, as the loop may be waiting for a broker that does not answer."""
+        while not done.wait(0.2):
+            if self._stopping:
+                if not done.wait(_LEAVE_SECONDS):
+                    self._on_hang("leaving")
+                return

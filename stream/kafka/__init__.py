@@ -10,7 +10,7 @@
 
 from stream.kafka.admin import Admin
 from stream.kafka.client import Message, Output
-from stream.kafka.committer import Committer
+from stream.kafka.committer import Committer, end_process
 from stream.kafka.group import Assignment, GroupReader
 from stream.kafka.ranges import RangeReader
 from stream.kafka.table import TableReader
@@ -26,4 +26,5 @@ __all__ = [
     "RangeReader",
     "TableReader",
     "Writer",
+    "end_process",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -9,14 +10,16 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import TopicAlreadyExistsError
 
 from stream import topics
-from stream.errors import TopicError
+from stream.errors import BrokerUnavailable, TopicError
 from stream.kafka.client import options, plainly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from stream.settings import Settings
     from stream.topics import Topic
+
+_LOOK_SECONDS = 0.05
 
 
 class Admin:
@@ -25,7 +28,7 @@ class Admin:
     Raises
     ------
     BrokerUnavailable
-        No broker answers within ``connect_seconds``.
+        No broker answers within ``connect_seconds``, or not every broker knows of a change by then.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -55,7 +58,7 @@ class Admin:
         return {wanted[row["name"]]: len(row["partitions"]) for row in described if not row["error_code"]}
 
     def create(self, wanted: Iterable[Topic] = topics.ALL) -> list[Topic]:
-        """Create the topics that are missing; returns those."""
+        """Create the topics that are missing, and wait until the cluster shows them; returns those."""
         settings = self._settings
         existing = self.partition_counts()
         missing = [topic for topic in wanted if topic.name not in existing]
@@ -74,7 +77,19 @@ class Admin:
                 self._client.create_topics(spec)
             except TopicAlreadyExistsError:
                 return self.create(missing)  # somebody else was quicker with some of them
+        self._await_topics(missing)
         return missing
+
+    def _await_topics(self, created: list[Topic]) -> None:
+        """Wait until brokers know topics that were created: the answer to a creation comes before that."""
+        deadline = time.monotonic() + self._settings.connect_seconds
+        while unknown := [topic for topic in created if topic.name not in self.partition_counts()]:
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(
+                    f"topic {unknown[0].full_name(self._settings.topic_prefix)!r} was created on "
+                    f"{self._settings.bootstrap_servers}, but no broker knows it yet; try again"
+                )
+            time.sleep(_LOOK_SECONDS)
 
     def verify(self, wanted: Iterable[Topic] = topics.ALL) -> dict[str, int]:
         """Check that topics exist and have the settings that Keyart's promises rest on.
@@ -122,7 +137,11 @@ class Admin:
         return {topic.name: counts[topic.name] for topic in wanted}
 
     def repair(self, wanted: Iterable[Topic] = topics.ALL) -> None:
-        """Give existing topics the settings of the graph. Partition counts cannot be mended this way."""
+        """Give existing topics the settings of the graph, and wait until the cluster shows them.
+
+        Partition counts cannot be mended this way.
+        """
+        wanted = tuple(wanted)
         prefix = self._settings.topic_prefix
         with plainly(self._settings, "altering topics"):
             self._client.alter_configs(
@@ -131,6 +150,25 @@ class Admin:
                     for topic in wanted
                 ]
             )
+
+        def shown() -> bool:
+            found = (self._topic_config(topic).get("cleanup.policy") for topic in wanted)
+            return all(
+                policy in (None, topic.kind.cleanup_policy) for policy, topic in zip(found, wanted, strict=True)
+            )
+
+        self._wait_until(shown, "altering topics")
+
+    def _wait_until(self, shown: Callable[[], bool], doing: str) -> None:
+        """A cluster agrees to a change before each of its brokers knows of it."""
+        deadline = time.monotonic() + self._settings.connect_seconds
+        while not shown():
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(
+                    f"{doing}: the cluster at {self._settings.bootstrap_servers} agreed, but does not show the "
+                    f"change within {self._settings.connect_seconds:g} s"
+                )
+            time.sleep(0.05)
 
     def _topic_config(self, topic: Topic) -> dict[str, str]:
         """The settings that differ from the broker's defaults; empty where a broker does not tell."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,8 +20,13 @@ from stream.errors import BrokerUnavailable, ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
     from stream.settings import Settings
     from stream.topics import Topic
+
+
+_FORCED_SECONDS = 1.0
 
 
 class Message(Protocol):
@@ -134,3 +139,33 @@ def plainly(settings: Settings, doing: str) -> Iterator[None]:
         raise BrokerUnavailable(f"{doing}: the cluster at {where} is not ready: {error}") from error
     except KafkaError as error:
         raise BrokerUnavailable(f"{doing}: the cluster at {where} answers with an error: {error}") from error
+
+
+def position_of(consumer: KafkaConsumer, place: TopicPartition, settings: Settings) -> int:
+    """The next offset that a consumer will read of a partition that it was given and sought in.
+
+    Raises
+    ------
+    BrokerUnavailable
+        It is not known, or the broker that must confirm it does not answer.
+    """
+    with plainly(settings, "asking for a position"):
+        found = consumer.position(place, timeout_ms=round(settings.transaction_seconds * 1000))
+    if found is None:
+        raise BrokerUnavailable(f"the position in {place.topic} partition {place.partition} is not known")
+    return int(found)
+
+
+def hang_up(producer: KafkaProducer, seconds: float) -> None:
+    """Deliver what can be delivered in that time, give up the rest, and close a producer.
+
+    Its own ``close`` raises if a record is not delivered in time, and then it is not closed: its thread goes on.
+    """
+    with suppress(KafkaError):
+        producer.close(timeout=seconds)
+    sender = producer._sender  # noqa: SLF001 - nothing public ends a producer that holds undelivered records
+    if sender.is_alive():
+        sender.force_close()  # fails what it holds, on its own thread
+        sender.join(_FORCED_SECONDS)
+        with suppress(KafkaError):
+            producer.close(timeout=0)

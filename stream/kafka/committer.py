@@ -25,7 +25,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from stream.errors import WorkerFailed
-from stream.kafka.client import Output, plainly, producer_options
+from stream.kafka.client import Output, hang_up, plainly, producer_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -137,7 +137,7 @@ class Committer:
     def close(self) -> None:
         """Hang up. A transaction still open is left to time out: an abort could hang, and is not needed."""
         self._broken = True
-        self._client.close(timeout=1.0)
+        hang_up(self._client, 1.0)
 
     @contextmanager
     def _watched(self, doing: str, seconds: float) -> Iterator[None]:

@@ -17,7 +17,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from stream.errors import WorkerFailed
-from stream.kafka.client import Message, consumer_options, plainly
+from stream.kafka.client import Message, consumer_options, plainly, position_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -84,8 +84,8 @@ class GroupReader:
     # --- the IO thread
 
     def _begin_rebalance(self) -> None:
-        # A rebalance that begins because topics changed is forgotten half-way when a poll times out before it
-        # ends (seen in 3.0.12: paused for ever, heartbeats off). This flag keeps the client at it until it is done.
+        # A rebalance that begins because topics changed is forgotten half-way when a poll times out before it ends
+        # (seen in 3.0.12: paused for ever, heartbeats off). This flag keeps the client at it until it is done.
         self._client._coordinator.request_rejoin()  # noqa: SLF001 - there is no public way
         with self._lock:
             if not self._rebalancing:
@@ -169,18 +169,28 @@ class GroupReader:
         self._open.add(partition)
 
     def committed(self, partition: int) -> dict[str, int | None]:
-        """The group's committed offset of each input, by short name; None where there is none."""
+        """The group's committed offset of each input, by short name; None where there is none.
+
+        A transaction of the partition's last owner that has not ended yet is waited for: what it goes on to commit
+        is in the changelog too.
+
+        Raises
+        ------
+        BrokerUnavailable
+            No answer, or no end of that transaction. The client keeps such a question in flight and would take its
+            answer, old by then, for that of the next: drop this reader.
+        """
+        patience_ms = round(3 * self._settings.transaction_seconds * 1000)
         with plainly(self._settings, "looking up committed offsets"):
             return {
-                topic.name: self._client.committed(TopicPartition(name, partition))
+                topic.name: self._client.committed(TopicPartition(name, partition), timeout_ms=patience_ms)
                 for name, topic in self._topics.items()
             }
 
     def position(self, topic: Topic, partition: int) -> int:
         """The next offset to read; it also moves past markers, which are no records."""
-        with plainly(self._settings, "asking for a position"):
-            name = topic.full_name(self._settings.topic_prefix)
-            return int(self._client.position(TopicPartition(name, partition)))
+        place = TopicPartition(topic.full_name(self._settings.topic_prefix), partition)
+        return position_of(self._client, place, self._settings)
 
     def keep_alive(self) -> None:
         """Tell the group that the worker is at work, while everything is paused."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kafka import KafkaConsumer, TopicPartition
 
 from stream.errors import BrokerUnavailable
-from stream.kafka.client import Message, consumer_options, plainly
+from stream.kafka.client import Message, consumer_options, plainly, position_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +68,7 @@ class RangeReader:
         }
         with plainly(self._settings, "restoring"):
             self._client.assign(list(names))
+            self._client.resume(*names)  # those that an earlier reading paused at their ends
             for (topic, partition), (begin, end) in ranges.items():
                 if begin < end:
                     self._client.seek(TopicPartition(topic.full_name(prefix), partition), begin)
@@ -78,14 +79,14 @@ class RangeReader:
         while behind:
             with plainly(self._settings, "restoring"):
                 found = self._client.poll(timeout_ms=50)
-                for place in list(behind):
-                    position = self._client.position(place)
-                    if position != positions[place]:
-                        positions[place] = position
-                        deadline = time.monotonic() + patience_seconds
-                    if position >= names[place][1]:
-                        behind.discard(place)
-                        self._client.pause(place)
+            for place in list(behind):
+                position = position_of(self._client, place, self._settings)
+                if position != positions[place]:
+                    positions[place] = position
+                    deadline = time.monotonic() + patience_seconds
+                if position >= names[place][1]:
+                    behind.discard(place)
+                    self._client.pause(place)
             for place, records in found.items():
                 topic, end = names[place]
                 within = [record for record in records if record.offset < end]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kafka import KafkaConsumer, TopicPartition
 
 from stream.errors import BrokerUnavailable
-from stream.kafka.client import Message, consumer_options, plainly
+from stream.kafka.client import Message, consumer_options, plainly, position_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +79,7 @@ class TableReader:
         }
         deadline = time.monotonic() + seconds
         applied = 0
-        while any(self._client.position(place) < end for place, end in ends.items()):
+        while any(position_of(self._client, place, self._settings) < end for place, end in ends.items()):
             applied += self.poll(0.05)
             if time.monotonic() > deadline:
                 raise BrokerUnavailable(f"the tables could not be read to their end within {seconds:g} s")

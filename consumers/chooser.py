@@ -1,0 +1,244 @@
+"""Choosing artwork in memory, from what the topics say: what an app or a serving node calls."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from consumers.choice_counts import ChoiceCounts
+from consumers.contexts import check_context, check_id, merge
+from consumers.follower import KafkaTables, TableFollower
+from producers import token
+from stream.choice import Choice, choose_uniform, draws, key_of, policy_of, time_bucket
+from stream.errors import KeyartError
+from stream.records import Impression
+from stream.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from consumers.follower import Handlers, Tables
+    from consumers.serving_view import ServedTitle
+    from stream.records import Policy, Title
+    from stream.settings import Settings
+    from stream.snapshot import ServableTitle
+
+_HOUR_MS = 3_600_000
+
+
+class UnknownTitle(KeyartError):
+    """The title is not in the catalogue."""
+
+
+class _Viewer(msgspec.Struct, frozen=True):
+    """A member at one moment: what is the same for every title of a page."""
+
+    member_id: str
+    key: int
+    policy: Policy
+    bucket: int
+    now_ms: int
+    context: dict[str, float]
+
+
+class ArtworkChooser:
+    """Chooses artwork. It follows the catalogue, the snapshots and the tastes in a thread of its own.
+
+    Choosing touches memory only, takes no lock, and may be done from any thread. With Kafka away it goes on from
+    what it has. Make one per process, after forking: threads and connections do not survive a fork.
+
+    Parameters
+    ----------
+    settings
+        Where to read from, and how to choose; None: :func:`stream.settings.load`.
+    now_ms
+        The time, in milliseconds UTC.
+    open_tables
+        Opens the tables to follow; Kafka's by default.
+
+    Attributes
+    ----------
+    counts
+        What it has done.
+    follower
+        How well it is informed.
+
+    Raises
+    ------
+    ConfigurationError
+        ``token_secrets`` is not set.
+
+    Examples
+    --------
+    In an app::
+
+        with ArtworkChooser() as chooser, EventProducer() as events:
+            chooser.wait_ready()
+            choice = chooser.choose("member-1", "good-will-hunting")
+            events.impression(choice)
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        open_tables: Callable[[Settings, Handlers], Tables] = KafkaTables,
+    ) -> None:
+        chosen = load() if settings is None else settings
+        self._secret = chosen.require_token_secrets()[0]
+        self._now_ms = now_ms
+        self._explore, self._popular = chosen.explore_share, chosen.popular_share
+        self._floor = chosen.uniform_floor
+        self._bucket_ms = max(1, round(chosen.bucket_hours * _HOUR_MS))
+        # 72 random bits name this chooser, a counter its choices: no two choices share an id as long as no two
+        # choosers draw the same bits, and an id costs no system call.
+        self._prefix = secrets.token_urlsafe(9)
+        self._serial = itertools.count(1)
+        self.counts = ChoiceCounts()
+        self.follower = TableFollower(lambda handlers: open_tables(chosen, handlers))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop following. Choosing goes on to work, from what is known now."""
+        self.follower.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every table has been read to its end once."""
+        return self.follower.ready
+
+    def wait_ready(self, seconds: float | None = None) -> None:
+        """Wait until every table was read to its end once; see :meth:`TableFollower.wait_ready`.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The first attempt found no broker, or the time ran out. Attempts go on all the same.
+        TopicError
+            A topic is missing.
+        """
+        self.follower.wait_ready(seconds)
+
+    # --- what is known
+
+    @property
+    def titles(self) -> Mapping[str, Title]:
+        """The catalogue."""
+        return self.follower.view.titles
+
+    def title(self, title_id: str) -> Title | None:
+        """A title, None if it is not in the catalogue."""
+        return self.titles.get(title_id)
+
+    def snapshot(self, title_id: str) -> ServableTitle | None:
+        """What would be chosen from, None if nothing is known of the title."""
+        served = self.follower.view.served.get(title_id)
+        return None if served is None else served.snapshot
+
+    def taste(self, member_id: str) -> Mapping[str, float]:
+        """A member's shares by theme, people included; empty if nothing is known."""
+        return self.follower.view.tastes.get(member_id, {})
+
+    # --- choosing
+
+    def choose(self, member_id: str, title_id: str, context: Mapping[str, float] | None = None) -> Choice:
+        """Choose the artwork of one title for a member.
+
+        Parameters
+        ----------
+        member_id
+            Who will see it.
+        title_id
+            What it is of.
+        context
+            Features of the moment, finite numbers up to 10^6 in size, at most 64; they are laid over the member's
+            taste, which is the context where none is given.
+
+        Raises
+        ------
+        UnknownTitle
+            The title is not in the catalogue.
+        ValueError
+            An argument is not what a record may hold; the message names it.
+        """
+        viewer = self._viewer(member_id, context)
+        served = self._served(title_id)
+        if served is None:
+            unread = "" if self.ready else ", which has not been read yet"
+            raise UnknownTitle(f"title {title_id!r} is not in the catalogue{unread}")
+        return self._choose(viewer, served)
+
+    def choose_page(
+        self, member_id: str, title_ids: Iterable[str], context: Mapping[str, float] | None = None
+    ) -> list[Choice]:
+        """Choose for several titles at once; titles that are not in the catalogue are left out.
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`choose`.
+        """
+        viewer = self._viewer(member_id, context)
+        found = [self._served(title_id) for title_id in title_ids]
+        return [self._choose(viewer, served) for served in found if served is not None]
+
+    def _viewer(self, member_id: str, given: Mapping[str, float] | None) -> _Viewer:
+        check_id("member_id", member_id)
+        key, now_ms = key_of(member_id), self._now_ms()
+        policy = policy_of(key, self._explore, self._popular)
+        context = merge(self.taste(member_id), {} if given is None else check_context(given))
+        return _Viewer(member_id, key, policy, time_bucket(key, now_ms, self._bucket_ms), now_ms, context)
+
+    def _served(self, title_id: str) -> ServedTitle | None:
+        served = self.follower.view.served.get(title_id) if isinstance(title_id, str) else None
+        if served is None:
+            check_id("title_id", title_id)
+        return served
+
+    def _choose(self, viewer: _Viewer, served: ServedTitle) -> Choice:
+        snapshot, version = served.snapshot, None
+        if snapshot is not None:
+            version = snapshot.version
+            place, propensity = snapshot.choose(
+                viewer.context, viewer.policy, viewer.key, viewer.bucket, self._floor
+            )
+            artwork_id = snapshot.artwork_ids[place]
+        else:
+            place, propensity = 0, 1.0
+            if viewer.policy == "explore":
+                place, propensity = choose_uniform(draws(viewer.key, viewer.bucket, served.keys))
+            artwork_id = served.title.artworks[place].artwork_id
+            self.counts.without_snapshot.add()
+        self.counts.by_policy[viewer.policy].add()
+        shown = Impression(
+            impression_id=f"{self._prefix}-{next(self._serial):x}",
+            shown_ms=viewer.now_ms,
+            member_id=viewer.member_id,
+            title_id=served.title.title_id,
+            artwork_id=artwork_id,
+            context=viewer.context,
+            policy=viewer.policy,
+            propensity=propensity,
+            snapshot_version=version,
+            canvas=served.canvases[artwork_id],
+        )
+        return Choice(
+            title_id=shown.title_id,
+            artwork_id=artwork_id,
+            propensity=propensity,
+            policy=viewer.policy,
+            context=viewer.context,
+            snapshot_version=version,
+            impression_id=shown.impression_id,
+            token=token.sign(shown, self._secret),
+        )

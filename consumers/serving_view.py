@@ -1,0 +1,172 @@
+"""What a serving node knows, in memory: the catalogue, each title's last sound snapshot, the members' tastes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
+
+from consumers.catalogue_view import CatalogueView
+from stream.choice import artwork_keys
+from stream.codec import decode, decode_key
+from stream.errors import DecodeError
+from stream.records import Snapshot, Taste, Title
+from stream.snapshot import ServableTitle
+from stream.topics import CATALOGUE, SNAPSHOTS, TASTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from stream.choice import Keys
+    from stream.kafka import Message
+    from stream.topics import Topic
+
+R = TypeVar("R", Snapshot, Taste)
+
+
+class ServedTitle(Struct, frozen=True):
+    """A title as a node serves it.
+
+    Attributes
+    ----------
+    title
+        From the catalogue.
+    snapshot
+        What was learned, of the artworks that the catalogue lists; None: nothing is known yet.
+    canvases
+        Each artwork's canvas.
+    keys
+        The hashed names of the catalogue's artworks, shape (K,): for a uniform choice without a snapshot.
+    """
+
+    title: Title
+    snapshot: ServableTitle | None
+    canvases: dict[str, str | None]
+    keys: Keys
+
+
+class ServingView:
+    """Follows three tables. One thread applies, any thread reads, without a lock.
+
+    Each title is one entry that is replaced in whole, so a reader sees it before or after a change, never between.
+
+    Attributes
+    ----------
+    served
+        What can be chosen from, by title: the titles of the catalogue, and no others.
+    tastes
+        Each member's shares by theme, people (``cast:…``) included.
+    newest_snapshot_ms
+        When the newest snapshot was published; None before there is one.
+    """
+
+    def __init__(self) -> None:
+        self.served: dict[str, ServedTitle] = {}
+        self.tastes: dict[str, dict[str, float]] = {}
+        self.newest_snapshot_ms: int | None = None
+        self._catalogue = CatalogueView()
+        self._snapshots: dict[str, ServableTitle] = {}  # as published, whatever the catalogue says
+        self._refused: Counter[str] = Counter()
+
+    @property
+    def tables(self) -> dict[Topic, Callable[[Sequence[Message]], None]]:
+        """The topics to follow, and what takes their records."""
+        return {
+            CATALOGUE: self.apply_catalogue,
+            SNAPSHOTS: self.apply_snapshots,
+            TASTES: self.apply_tastes,
+        }
+
+    @property
+    def titles(self) -> Mapping[str, Title]:
+        """The catalogue."""
+        return self._catalogue.titles
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many records could not be understood, by topic; what they would have replaced stays."""
+        return {
+            CATALOGUE.name: self._catalogue.refused,
+            SNAPSHOTS.name: self._refused[SNAPSHOTS.name],
+            TASTES.name: self._refused[TASTES.name],
+        }
+
+    def apply_catalogue(self, messages: Sequence[Message]) -> None:
+        """Take in titles; a tombstone withdraws one, and it is no longer served."""
+        before = self._catalogue.version
+        self._catalogue.apply(messages)
+        self._refresh(self._catalogue.changed_since(before))
+
+    def apply_snapshots(self, messages: Sequence[Message]) -> None:
+        """Take in what was learned.
+
+        Of two versions the higher is kept, of equals the later; a tombstone withdraws.
+        """
+        changed: dict[str, None] = {}
+        for message in messages:
+            try:
+                title_id, snapshot = _keyed(Snapshot, message)
+                if snapshot is None:
+                    self._snapshots.pop(title_id, None)
+                else:
+                    held = self._snapshots.get(title_id)
+                    if held is not None and snapshot.version < held.version:
+                        continue
+                    self._snapshots[title_id] = ServableTitle(snapshot)
+                    self.newest_snapshot_ms = max(self.newest_snapshot_ms or 0, snapshot.published_ms)
+            except (DecodeError, ValueError, OverflowError):  # not a snapshot, or not one to choose from
+                self._refused[SNAPSHOTS.name] += 1
+                continue
+            changed[title_id] = None
+        self._refresh(changed)
+
+    def apply_tastes(self, messages: Sequence[Message]) -> None:
+        """Take in tastes; a tombstone forgets a member."""
+        for message in messages:
+            try:
+                member_id, taste = _keyed(Taste, message)
+            except DecodeError:
+                self._refused[TASTES.name] += 1
+                continue
+            if taste is None:
+                self.tastes.pop(member_id, None)
+            else:
+                self.tastes[member_id] = taste.taste
+
+    def keep_newer(self, before: ServingView) -> None:
+        """Keep the snapshots of an earlier view that are of a higher version than those of this one."""
+        newer = {
+            title_id: held
+            for title_id, held in before._snapshots.items()
+            if title_id in self._snapshots and held.version > self._snapshots[title_id].version
+        }
+        self._snapshots |= newer
+        self._refresh(newer)
+
+    def _refresh(self, title_ids: Iterable[str]) -> None:
+        """Make the entries of these titles anew."""
+        for title_id in title_ids:
+            title = self.titles.get(title_id)
+            if title is None:
+                self.served.pop(title_id, None)
+                continue
+            canvases = {artwork.artwork_id: artwork.canvas for artwork in title.artworks}
+            known = self.served.get(title_id)
+            keys = known.keys if known and known.title is title else artwork_keys(title_id, canvases)
+            snapshot = self._snapshots.get(title_id)
+            self.served[title_id] = ServedTitle(
+                title, None if snapshot is None else snapshot.only(canvases), canvases, keys
+            )
+
+
+def _keyed(kind: type[R], message: Message) -> tuple[str, R | None]:
+    """A record that Keyart's own workers write, and its key, which must agree; None for a tombstone."""
+    key = decode_key(message.key)
+    if message.value is None:
+        return key, None
+    record = decode(kind, message.value, limit=None)
+    named = record.title_id if isinstance(record, Snapshot) else record.member_id
+    if named != key:
+        raise DecodeError("wrong_key", "the record's key is not the id that it names")
+    return key, record

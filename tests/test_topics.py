@@ -1,0 +1,68 @@
+"""The graph: every edge has two ends, and what is promised of a topic is in its settings."""
+
+from __future__ import annotations
+
+import pytest
+from builders import some_settings
+from prometheus_client import CollectorRegistry
+
+from consumers.catalogue_view import CatalogueView
+from consumers.learner import learner_job
+from consumers.viewing import viewing_job
+from stream.metrics import WorkerMetrics
+from stream.topics import ALL, CATALOGUE, DEAD_LETTERS, SHARED_PRIOR, Key, Kind
+
+DAY_MS = 86_400_000
+
+
+def job(make):
+    """A job as a worker gets it."""
+    return make(some_settings(), CatalogueView(), WorkerMetrics(CollectorRegistry()))
+
+
+@pytest.mark.parametrize("make", [learner_job, viewing_job], ids=lambda make: make.__name__)
+def test_jobs_follow_the_graph(make):
+    """What a job reads and writes is what the graph says of its worker, its own changelog alone included."""
+    worker = job(make)
+    reads = {*worker.inputs, *worker.tables, worker.changelog}
+    writes = {*worker.outputs, worker.changelog}
+    assert {topic for topic in ALL if worker.name in topic.read_by} - {SHARED_PRIOR} == reads - {SHARED_PRIOR}
+    assert {topic for topic in ALL if worker.name in topic.written_by} - {SHARED_PRIOR} == writes - {SHARED_PRIOR}
+
+
+@pytest.mark.parametrize("make", [learner_job, viewing_job], ids=lambda make: make.__name__)
+def test_what_meets_in_a_worker_has_one_key(make):
+    """Inputs and changelog of a worker are partitioned alike: streams in, a table kept."""
+    worker = job(make)
+    assert len({topic.key for topic in (*worker.inputs, worker.changelog)}) == 1
+    assert all(topic.kind is Kind.STREAM for topic in worker.inputs)
+    assert worker.changelog.kind is Kind.TABLE
+    assert all(topic.kind is Kind.TABLE for topic in worker.tables)
+
+
+@pytest.mark.parametrize("topic", ALL, ids=lambda topic: topic.name)
+def test_its_settings_are_its_kind(topic):
+    """A table is compacted and never deleted by age; a stream is deleted by age and never compacted."""
+    config = topic.config()
+    assert topic.full_name("a.b-") == "a.b-" + topic.name
+    if topic.kind is Kind.TABLE:
+        assert config["cleanup.policy"] == "compact"
+        assert "retention.ms" not in config
+        assert int(config["delete.retention.ms"]) >= DAY_MS
+    else:
+        assert config["cleanup.policy"] == "delete"
+        assert int(config["retention.ms"]) >= 7 * DAY_MS
+    assert all(isinstance(value, str) for value in config.values())
+
+
+@pytest.mark.parametrize("topic", [t for t in ALL if t.record is not None], ids=lambda topic: topic.name)
+def test_a_record_holds_its_key(topic):
+    """A public topic's record has the field it is keyed by."""
+    assert topic.key.value in topic.record.__struct_fields__
+
+
+def test_names_are_unique_and_the_catalogue_is_first():
+    """No two topics share a name; whoever creates them can publish titles first."""
+    assert len({topic.name for topic in ALL}) == len(ALL) == 10
+    assert ALL[0] is CATALOGUE
+    assert DEAD_LETTERS.key is Key.ORIGINAL
