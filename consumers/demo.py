@@ -43,6 +43,7 @@ CATALOGUE = Path(__file__).resolve().parent.parent / "deploy" / "catalogue.json"
 
 __all__ = ["CATALOGUE", "DemoRules", "demo_settings", "environment", "run_demo"]
 
+_LONGEST_SECONDS = 900.0  # some 2 GB
 _START_SECONDS = 60.0
 _DRAIN_SECONDS = 15.0
 _FRAME_SECONDS = 0.5
@@ -64,7 +65,8 @@ def run_demo(
     Parameters
     ----------
     seconds
-        How long the audience stays; None: until ``stop``. Starting and ending take a few seconds more.
+        How long the audience stays; None: until ``stop``, but no longer than a quarter of an hour, because the
+        embedded broker keeps everything in memory. Starting and ending take a few seconds more.
     json_file
         Where to write the summary, see :func:`consumers.demo_watch.empty_summary`.
     catalogue
@@ -115,8 +117,9 @@ def _run(  # noqa: PLR0917 - one demo's parts
     broker = stack.enter_context(EmbeddedBroker())
     settings = demo_settings(broker.bootstrap)
     logs.configure(settings.model_copy(update={"log_level": "error"}))  # lines would tear the picture
-    processes = stack.enter_context(Processes(environment(settings)))
-    clock = EventClock.ending_now(seconds, scene.rules.speed, scene.audience.longest_ms)
+    processes = stack.enter_context(Processes(environment(settings), also=broker.check))
+    stays = _LONGEST_SECONDS if seconds is None else seconds
+    clock = EventClock.ending_now(stays, scene.rules.speed, scene.audience.longest_ms)
     with console.status("starting: a broker, a viewing worker, two learners, a serving node"):
         topics = processes.run("topics", "topics")
         if not processes.wait_until(topics, seconds=_START_SECONDS, stopped=stop.is_set):
@@ -141,7 +144,7 @@ def _run(  # noqa: PLR0917 - one demo's parts
     audience = pool.submit(
         simulate,
         *(settings, scene.audience, chooser, events, clock),
-        seconds=seconds,
+        seconds=stays,
         rate=scene.rules.rate,
         stop=stop,
         on_impression=watch.on_impression,

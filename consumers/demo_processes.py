@@ -48,9 +48,12 @@ class Processes:
     ----------
     variables
         Their settings, by the name of the environment variable; they come on top of this process's environment.
+    also
+        Called by :meth:`check`: raises if what they depend on is gone.
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], *, also: Callable[[], None] = lambda: None) -> None:
+        self._also = also
         self._command = _find_command()
         self._environment = dict(os.environ) | dict(variables)
         self._running: list[_Running] = []
@@ -106,6 +109,7 @@ class Processes:
         ProcessEnded
             One is not.
         """
+        self._also()
         for one in self._running:
             code = one.process.poll()
             if code is not None:

@@ -134,13 +134,10 @@ def picture(frame: Frame) -> RenderableType:
         _indent(_rates(frame)),
         _title(f"{frame.compared}: what suits whom", "what most of these members get now"),
         _indent(_liked(frame)),
-        _title(
-            f"{frame.spread}: no artwork suits all",
-            "what personal members were shown lately, and who they are above all",
-        ),
-        _indent(_shares(frame)),
         _title("The loop", "counted on the topics"),
         _indent(_loop(frame)),
+        _title(f"{frame.spread}: no artwork suits all", "what personal members got lately, and who gets it"),
+        _indent(_shares(frame)),
     )
 
 

@@ -101,6 +101,19 @@ class EmbeddedBroker:
         begin = max(size - most_bytes, 0)
         return os.pread(self._log.fileno(), size - begin, begin).decode(errors="replace").strip()
 
+    def check(self) -> None:
+        """See that it is still there.
+
+        Raises
+        ------
+        KeyartError
+            It has ended.
+        """
+        if self._process is not None and (code := self._process.poll()) is not None:
+            raise KeyartError(
+                f"the embedded broker ended by itself, with code {code}; it said: {self.output() or 'nothing'}"
+            )
+
     def close(self) -> None:
         """Stop it; everything on it is gone."""
         if self._process is not None:

@@ -143,7 +143,10 @@ class TableFollower:
             A topic is missing.
         """
         if not self._settled.wait(seconds):
-            raise BrokerUnavailable(f"the tables could not be read to their end within {seconds:g} s")
+            raise BrokerUnavailable(
+                f"the tables could not be read to their end within {seconds:g} s: does the cluster answer, and is "
+                "KEYART_BOOTSTRAP_SERVERS right?"
+            )
         if not self.ready:
             raise self._error or KeyartError("closed before the tables were read")
 

@@ -72,7 +72,8 @@ class Outbox:
         self._moved_at = time.monotonic()  # when a record last left the client, or found it empty
         self._delivered = 0
         self._dropped: Counter[str] = Counter()
-        self._unsaid: Counter[tuple[str, str]] = Counter()
+        self._unsaid: Counter[tuple[str, str]] = Counter()  # by topic and reason
+        self._said_at = -_LOOK_SECONDS
         self._away = self._closed = self._abandoned = False
         self._thread = threading.Thread(target=self._run, name=f"keyart-{role}", daemon=True)
         self._thread.start()
@@ -116,7 +117,7 @@ class Outbox:
         self._thread.join(_LOOK_SECONDS if self._away else _CLOSE_SECONDS)
         with self._work:
             self._drop_waiting(float("inf"), "the producer was closed")
-        self._say()
+        self._say(at_last=True)
 
     @property
     def delivered(self) -> int:
@@ -182,7 +183,7 @@ class Outbox:
             self._write(writer)
             # A client that has let records expire may hold others for ever: what it holds is given up.
             writer.close(_CLOSE_SECONDS if self._closed and not self._abandoned else 0.0)
-        self._say()
+        self._say(at_last=True)
 
     def _connect(self) -> Writer | None:
         """Try until a broker answers; None once there is nothing to connect for."""
@@ -193,6 +194,8 @@ class Outbox:
                 writer = self._open(min(seconds, self._settings.connect_seconds))
             except KeyartError as error:
                 self._stay_away(str(error))
+            except Exception as error:  # noqa: BLE001 - were this thread to end, records would queue up unsaid
+                self._stay_away(f"{type(error).__name__}: {error}")
             else:
                 self._open_again()
                 return writer
@@ -214,7 +217,7 @@ class Outbox:
         )
         try:
             writer.warm(self._topics)
-        except KeyartError:
+        except BaseException:
             writer.close(0)
             raise
         return writer
@@ -232,9 +235,10 @@ class Outbox:
         with self._work:
             was_away, self._away = self._away, False
             self._moved_at = time.monotonic()
-        # What is called at exit is called last in, first out: this must come before the client's own.
-        atexit.unregister(self.close)
-        atexit.register(self.close)
+            if not self._closed:
+                # What is called at exit is called last in, first out: this must come before the client's own.
+                atexit.unregister(self.close)
+                atexit.register(self.close)
         if was_away:
             log.info("events can be delivered again", brokers=self._settings.bootstrap_servers)
 
@@ -254,9 +258,12 @@ class Outbox:
         held = self._queued > len(self._waiting)
         return held and time.monotonic() - self._moved_at > DELIVERY_SECONDS + _STUCK_SECONDS
 
-    def _say(self) -> None:
-        """Log what was dropped since this was last called."""
+    def _say(self, *, at_last: bool = False) -> None:
+        """Log what was dropped since this was last done, once a second at most until the end."""
         with self._work:
+            if not at_last and time.monotonic() - self._said_at < _LOOK_SECONDS:
+                return
+            self._said_at = time.monotonic()
             unsaid, self._unsaid = self._unsaid, Counter()
         for (topic, reason), count in unsaid.items():
             log.warning("events dropped", topic=topic, count=count, reason=reason)

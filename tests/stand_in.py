@@ -30,6 +30,8 @@ class Cluster:
         An attempt to connect waits until this is set, as it is at first.
     answers
         Whether an attempt succeeds.
+    fault
+        What an attempt raises instead.
     acknowledges
         Whether records are acknowledged at once; otherwise the client holds them.
     """
@@ -40,6 +42,7 @@ class Cluster:
         self.attempt = threading.Event()
         self.attempt.set()
         self.answers = True
+        self.fault: Exception | None = None
         self.acknowledges = True
         self._held: list[tuple[Output, Client]] = []
         self._lock = threading.Lock()
@@ -48,6 +51,8 @@ class Cluster:
         """What making a writer does."""
         self.attempts += 1
         self.attempt.wait(10)
+        if self.fault is not None:
+            raise self.fault
         if not self.answers:
             raise BrokerUnavailable("no Kafka broker answers")
         return Client(self, **hooks)

@@ -1,11 +1,12 @@
 """The command line: help that teaches, errors of one sentence with the right exit code, and settings as a file.
 
-Commands run in processes of their own, as a user runs them: exit codes, streams and tracebacks are real.
+Commands run as the script ``keyart`` runs them, in this process: anything but a clean exit fails the test.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import socket
@@ -14,50 +15,64 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from command_tree import commands
 
+from consumers import cli
 from stream.settings import Settings
 
 CATALOGUE = Path(__file__).parent.parent / "deploy" / "catalogue.json"
 COMMANDS = dict(commands())
 KEY = "a-key-for-tests-0123456789"
-CONNECT_SECONDS = 1.0
-#: What starting Python and importing the libraries may take on a busy machine.
-START_SECONDS = 30.0
+CONNECT_SECONDS = 0.5
+#: What a busy machine may add to it.
+SLACK_SECONDS = 20.0
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def complaint(self) -> str:
+        """What a failed command said: its last line on standard error."""
+        assert "Traceback" not in self.stderr + self.stdout
+        said = self.stderr.splitlines()[-1]
+        assert said.startswith("keyart: ")
+        return said.removeprefix("keyart: ")
+
+
+Run = Callable[..., Done]
 
 
 @pytest.fixture
-def keyart(tmp_path: Path) -> Run:
+def keyart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs a command in an empty folder, with these settings in its environment and no others."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
 
-    def run(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("KEYART_")}
-        given = {f"KEYART_{name.upper()}": str(value) for name, value in settings.items()}
-        return subprocess.run(
-            [sys.executable, "-c", "from consumers.cli import main; main()", *arguments],
-            cwd=tmp_path,
-            env=clean | given | {"COLUMNS": "100"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=CONNECT_SECONDS + 2 * START_SECONDS,
-        )
+    def run(*arguments: str, **settings: object) -> Done:
+        for name in [name for name in os.environ if name.startswith("KEYART_")]:
+            monkeypatch.delenv(name)
+        for name, value in settings.items():
+            monkeypatch.setenv(f"KEYART_{name.upper()}", str(value))
+        monkeypatch.setattr(sys, "argv", ["keyart", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
 
-    return run
-
-
-def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """What a failed command said: its last line on standard error, and no traceback anywhere."""
-    assert "Traceback" not in done.stderr + done.stdout
-    said = done.stderr.splitlines()[-1]
-    assert said.startswith("keyart: ")
-    return said.removeprefix("keyart: ")
+    yield run
+    structlog.reset_defaults()
+    logging.getLogger("kafka").setLevel(logging.NOTSET)
 
 
 # --- help
@@ -77,7 +92,7 @@ def test_help_says_what_a_command_does(words: tuple[str, ...]) -> None:
 def test_help_is_printed(words: tuple[str, ...], keyart: Run) -> None:
     """``--help`` works for each, needs no settings, and names what one can add."""
     done = keyart(*words, "--help", metrics_port="nonsense")
-    assert done.returncode == 0
+    assert done.code == 0
     text = re.sub(r"\W+", " ", done.stdout)
     assert re.sub(r"\W+", " ", COMMANDS[words].help.splitlines()[0]).strip() in text
     for parameter in COMMANDS[words].params:
@@ -99,7 +114,7 @@ def test_no_command_shows_the_commands(keyart: Run) -> None:
 def test_wrong_usage_is_said_as_such(arguments: list[str], keyart: Run) -> None:
     """Exit code 2, with the usage, for a command, an option or an argument that is not one."""
     done = keyart(*arguments)
-    assert done.returncode == 2
+    assert done.code == 2
     assert "Usage: " in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -121,15 +136,15 @@ def test_wrong_usage_is_said_as_such(arguments: list[str], keyart: Run) -> None:
 def test_a_wrong_setting_is_named(command: list[str], setting: str, value: str, said: str, keyart: Run) -> None:
     """Exit code 78 and the setting's name, before anything else is tried."""
     done = keyart(*command, **{setting: value})
-    assert done.returncode == 78
-    assert re.match(said, complaint(done))
+    assert done.code == 78
+    assert re.match(said, done.complaint)
 
 
 def test_a_secret_that_is_refused_is_not_repeated(keyart: Run) -> None:
     """An error message ends up in logs."""
     done = keyart("config", token_secrets="too-short")
-    assert done.returncode == 78
-    assert complaint(done).startswith("token_secrets: ")
+    assert done.code == 78
+    assert done.complaint.startswith("token_secrets: ")
     assert "too-short" not in done.stderr
 
 
@@ -142,16 +157,16 @@ def test_a_wrong_file_is_named(text: str, said: str, keyart: Run, tmp_path: Path
     """keyart.toml is held to the same."""
     (tmp_path / "keyart.toml").write_text(text)
     done = keyart("config")
-    assert done.returncode == 78
-    assert complaint(done).startswith(said)
+    assert done.code == 78
+    assert done.complaint.startswith(said)
 
 
 def test_a_metrics_port_that_is_taken_is_named(keyart: Run) -> None:
     """The second worker on a machine is told to take another port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = keyart("viewing", metrics_port=taken.getsockname()[1])
-    assert done.returncode == 78
-    assert "KEYART_METRICS_PORT" in complaint(done)
+    assert done.code == 78
+    assert "KEYART_METRICS_PORT" in done.complaint
 
 
 CHANGED: dict[str, Any] = {
@@ -171,7 +186,7 @@ def test_the_settings_in_force_are_a_file_that_brings_them_in_force(
 ) -> None:
     """``keyart config > keyart.toml`` writes every setting, and the file alone gives the same ones."""
     first = keyart("config", **given)
-    assert first.returncode == 0
+    assert first.code == 0
     written = tomllib.loads(first.stdout)
     assert set(written) == set(Settings.model_fields)
     for name in os.environ:
@@ -180,7 +195,7 @@ def test_the_settings_in_force_are_a_file_that_brings_them_in_force(
     for name, value in given.items():
         monkeypatch.setenv(f"KEYART_{name.upper()}", str(value))
     meant = Settings().model_dump(mode="json")
-    assert written == {name: value for name, value in meant.items()}
+    assert written == meant
     (tmp_path / "keyart.toml").write_text(first.stdout)
     assert keyart("config").stdout == first.stdout
 
@@ -203,12 +218,24 @@ def test_the_environment_overrides_the_file(keyart: Run, tmp_path: Path) -> None
     assert (found["partitions"], found["metrics_port"]) == (5, 9100)
 
 
-def test_output_that_nobody_reads_on_is_no_error(keyart: Run) -> None:
-    """``keyart config | head -n 1`` shows a line, and no traceback."""
-    command = f"{sys.executable} -c 'from consumers.cli import main; main()' config | head -n 1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout.startswith("# ")
-    assert "Traceback" not in done.stderr
+def test_output_that_nobody_reads_is_no_traceback(tmp_path: Path) -> None:
+    """``keyart config | head -n 0`` ends quietly; so does a reader that goes away in between."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "from consumers.cli import main; main()", "config"],
+            cwd=tmp_path,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr == ""
 
 
 # --- files
@@ -223,11 +250,9 @@ def test_a_catalogue_that_cannot_be_used_is_wrong_input(text: str | None, keyart
     """Exit code 65 and the file's name, before any broker is asked."""
     if text is not None:
         (tmp_path / "titles.json").write_bytes(text.encode("latin-1"))
-    done = keyart(
-        "catalogue", "load", "titles.json", bootstrap_servers="127.0.0.1:1", connect_seconds=CONNECT_SECONDS
-    )
-    assert done.returncode == 65
-    assert complaint(done).startswith("titles.json")
+    done = keyart("catalogue", "load", "titles.json", bootstrap_servers="127.0.0.1:1")
+    assert done.code == 65
+    assert done.complaint.startswith("titles.json")
 
 
 # --- the cluster
@@ -269,7 +294,6 @@ def test_a_broker_that_is_away_is_given_up_in_time(arguments: list[str], nobody:
         log_level="error",
     )
     took = time.monotonic() - began
-    assert done.returncode == 69
-    assert complaint(done)
-    assert nobody in done.stderr
-    assert took < CONNECT_SECONDS + START_SECONDS
+    assert done.code == 69
+    assert nobody in done.complaint or "KEYART_BOOTSTRAP_SERVERS" in done.complaint
+    assert took < CONNECT_SECONDS + SLACK_SECONDS

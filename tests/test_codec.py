@@ -78,7 +78,7 @@ class TestAnyBytes:
             value[at:upto] = data.draw(st.binary(max_size=5) | st.just(bytes(value[at:upto] * 2)))
         read(kind, bytes(value))
 
-    @many
+    @repeatable
     @given(data=st.data())
     def test_wrong_shapes(self, kind, data):
         """A good record with a field of any JSON at all."""

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -241,6 +242,13 @@ def test_kafka_keeps_its_data_and_makes_up_no_topics() -> None:
     assert set(single.values()) == {1}
     assert given["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert f"kafka-data:{given['KAFKA_LOG_DIRS']}" in SERVICES["kafka"]["volumes"]
+
+
+def test_kafka_is_the_version_that_the_tests_run_on() -> None:
+    """What was tested is what is started."""
+    pinned = ET.parse(ROOT / "tests" / "kafka" / "pom.xml").find(".//{*}kafka.version")
+    assert pinned is not None
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{pinned.text}"
 
 
 # --- watching

@@ -102,6 +102,27 @@ def test_a_full_queue_holds_the_caller_no_longer_than_it_may(
     assert (box.delivered, box.queued) == (taken + 1, 0)
 
 
+def test_drops_are_said_once_a_second(
+    box: Outbox, cluster: Cluster, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many records are dropped, the log is not flooded, and in the end all are said."""
+    monkeypatch.setattr(outbox, "MAX_QUEUED_BYTES", 5_000)
+    cluster.acknowledges = False
+    fill(box)
+    until(lambda: lines, "the first drop is said")
+    monkeypatch.setattr(outbox, "_LOOK_SECONDS", 30.0)
+    monkeypatch.setattr(outbox, "MAX_QUEUED_BYTES", 0)
+    box._settings = box._settings.model_copy(update={"max_block_seconds": 0.0})
+    for _ in range(20):
+        assert not box.put(PLAY)
+        with box._work:
+            box._work.notify()
+    cluster.acknowledge()
+    box.close()
+    said = [(fields["topic"], fields["count"]) for event, fields in lines if event == "events dropped"]
+    assert said == [("impressions", 1), ("plays", 20)]
+
+
 def test_a_caller_takes_room_as_soon_as_there_is_some(
     cluster: Cluster, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +166,19 @@ def test_a_broker_away_from_the_start(cluster: Cluster, settings: Settings, line
     assert box.dropped == {"impressions": 1, "plays": 1 + refused}
     assert "events can be delivered again" in [event for event, _ in lines]
     box.close()
+
+
+def test_a_fault_of_the_client_is_survived(cluster: Cluster, settings: Settings, lines: Lines) -> None:
+    """Whatever the client raises while it is made, the outbox says it and tries again."""
+    cluster.fault = RuntimeError("something unheard of")
+    box = make(settings)
+    fill(box)
+    until(lambda: lines, "the fault is said")
+    assert lines[0][1]["reason"] == "RuntimeError: something unheard of"
+    cluster.fault = None
+    until(lambda: box.put(PLAY), "records are taken")
+    box.close()
+    assert box.delivered > 0
 
 
 def test_what_waits_for_a_broker_does_not_wait_for_ever(

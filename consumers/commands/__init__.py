@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from stream.settings import Settings
 
-out = Console()
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A name that reads :smile: is a name.
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
 
 def settings_in_force() -> Settings:

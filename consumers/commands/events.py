@@ -49,7 +49,7 @@ def simulate(
     settings = settings_in_force()
     stop = threading.Event()
     with ArtworkChooser(settings) as looking:
-        looking.wait_ready(settings.connect_seconds)
+        looking.wait_ready()
         titles = [looking.titles[title_id] for title_id in sorted(looking.titles)]
     audience = Audience(World(titles, seed, WorldRules(members=members)))
     clock = EventClock.ending_now(seconds, speed, audience.longest_ms)
@@ -59,7 +59,7 @@ def simulate(
         stopping(stop.set),
         _progress("impressions", impressions) as watch,
     ):
-        chooser.wait_ready(settings.connect_seconds)
+        chooser.wait_ready()
 
         def seen(report: SimulationReport) -> None:
             watch(report.impressions, None)

@@ -106,7 +106,7 @@ def route(path: str, methods: list[str], handler: Handler, metrics: ServingMetri
 
     Metrics and log lines name it by what comes before its first parameter: ids stay out of both.
     """
-    name = path.split("{")[0].rstrip("/") or "/"
+    name = path.split("{", maxsplit=1)[0].rstrip("/") or "/"
 
     async def answer(request: Request) -> Response:
         started = time.perf_counter()

@@ -76,9 +76,8 @@ class ServingMetrics(Collector):
             "Choices of titles of which no snapshot was known: the first artwork, or a uniform choice.",
             counts.without_snapshot.value,
         )
-        yield _labelled(
-            "keyart_events_dropped", "Events refused or lost, by topic.", "topic", self._events.dropped
-        )
+        dropped = dict.fromkeys((IMPRESSIONS.name, PLAYS.name), 0) | self._events.dropped
+        yield _labelled("keyart_events_dropped", "Events refused or lost, by topic.", "topic", dropped)
         yield CounterMetricFamily(
             "keyart_events_delivered", "Events that Kafka has acknowledged.", self._events.delivered
         )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError
 
 from stream.errors import BrokerUnavailable, TopicError
 from stream.kafka.client import Output, hang_up, plainly, producer_options
@@ -75,8 +75,6 @@ class Writer:
             given["max_block_ms"] = round(max_block_seconds * 1000)
         if delivery_seconds is not None:
             given["delivery_timeout_ms"] = round(delivery_seconds * 1000)
-            # The client refuses to try a record for less time than a request and the wait before it may take.
-            given["request_timeout_ms"] = min(given["request_timeout_ms"], round(delivery_seconds * 800))
             # A request needs less time than that, or none could be tried twice.
             given["request_timeout_ms"] = min(given["request_timeout_ms"], round(delivery_seconds * 500))
         with plainly(settings, "connecting"):
@@ -119,7 +117,7 @@ class Writer:
                 partition=output.partition,
                 headers=list(output.headers),
             )
-        except (KafkaError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever the client makes of a record, its caller goes on
             self._failed(output, error)
             return False
         future.add_callback(partial(self._succeeded, output))

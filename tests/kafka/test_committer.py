@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
-from waiting import until
+from members import Member, turn_all
 
 from stream.errors import WorkerFailed
-from stream.kafka import Committer, GroupReader, Output
-from stream.topics import DEAD_LETTERS, LEARNER_CHANGELOG, PLAYS, REWARDS
+from stream.kafka import Committer, Output
+from stream.topics import DEAD_LETTERS, IMPRESSIONS, LEARNER_CHANGELOG, REWARDS
 
 OUTPUTS = [
     Output(LEARNER_CHANGELOG, b"title", b"state", 0),
@@ -20,29 +20,26 @@ OUTPUTS = [
 ]
 
 
-class Membership:
-    """A worker's place in its group, polled when asked for."""
+@pytest.fixture
+def join(settings):
+    """Makes members of one group; they leave at the end."""
+    made = []
 
-    def __init__(self, settings):
-        self.reader = GroupReader(settings, "viewing", [PLAYS])
+    def make():
+        made.append(Member(settings))
+        return made[-1]
 
-    def joined(self):
-        """The membership after the next rebalance has ended."""
-
-        def assigned():
-            self.reader.poll(0.05)
-            return self.reader.assignment() is not None
-
-        until(assigned, "a place in the group")
-        return until(self.reader.metadata, "a membership")
+    yield make
+    for one in made:
+        one.reader.close()
 
 
 @pytest.fixture
-def member(settings):
-    """A worker that has joined."""
-    ours = Membership(settings)
-    yield ours
-    ours.reader.close()
+def metadata(join):
+    """The membership of a worker that has joined alone."""
+    member = join()
+    turn_all([member], lambda: member.owned, "a place in the group")
+    return member.reader.metadata()
 
 
 @pytest.fixture
@@ -51,7 +48,7 @@ def committer(settings):
     made = []
 
     def make(**options):
-        made.append(Committer(settings, f"{settings.topic_prefix}viewing.w", **options))
+        made.append(Committer(settings, f"{settings.topic_prefix}learner.w", **options))
         return made[-1]
 
     yield make
@@ -67,31 +64,29 @@ def written(wire):
 
 
 def offsets(wire, offset):
-    """An offset for the first partition of plays."""
-    return {(wire.prefix + PLAYS.name, 0): offset}
+    """An offset for the first partition of impressions."""
+    return {(wire.prefix + IMPRESSIONS.name, 0): offset}
 
 
-def test_records_and_offsets_come_together(committer, member, wire):
+def test_records_and_offsets_come_together(committer, metadata, wire):
     """A commit makes every record and the group's offset visible, headers and partition as asked for."""
     ours = committer()
-    metadata = member.joined()
     assert ours.commit(OUTPUTS, offsets(wire, 7), metadata) == 3
     assert written(wire) == [b"state", b"reward", b"bad"]
     assert wire.read("dead-letters")[0].headers == [("keyart.reason", b"it is bad")]
     assert wire.read("learner-changelog")[0].partition == 0
-    assert wire.committed("viewing") == {wire.places("plays")[0]: 7}
+    assert wire.committed("learner") == {wire.places("impressions")[0]: 7}
     assert ours.commit([], offsets(wire, 8), metadata) == 0
-    assert wire.committed("viewing") == {wire.places("plays")[0]: 8}
+    assert wire.committed("learner") == {wire.places("impressions")[0]: 8}
 
 
 @pytest.mark.apache_kafka
-def test_a_record_that_was_not_delivered_undoes_the_checkpoint(committer, member, wire):
+def test_a_record_that_was_not_delivered_undoes_the_checkpoint(committer, metadata, wire):
     """One record that the broker refuses: nothing of the checkpoint is ever seen, and the producer is spent."""
     name = wire.prefix + DEAD_LETTERS.name
     limit = ConfigResource(ConfigResourceType.TOPIC, name, configs={"max.message.bytes": "1000"})
     wire.admin.alter_configs([limit])
     ours = committer()
-    metadata = member.joined()
     random_bytes = bytes(range(256)) * 16  # lz4 makes it smaller, so much larger than the limit
     too_large = Output(DEAD_LETTERS, b"key", b"".join(bytes([i]) + random_bytes for i in range(250)))
     with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
@@ -100,13 +95,12 @@ def test_a_record_that_was_not_delivered_undoes_the_checkpoint(committer, member
         ours.commit(OUTPUTS, offsets(wire, 7), metadata)
     assert committer().commit(OUTPUTS[:1], offsets(wire, 9), metadata) == 1
     assert written(wire) == [b"state"]
-    assert wire.committed("viewing") == {wire.places("plays")[0]: 9}
+    assert wire.committed("learner") == {wire.places("impressions")[0]: 9}
 
 
-def test_a_second_producer_of_the_same_name_fences_the_first(committer, member, wire):
+def test_a_second_producer_of_the_same_name_fences_the_first(committer, metadata, wire):
     """A worker that was taken for dead and started again elsewhere cannot commit beside its successor."""
     first = committer()
-    metadata = member.joined()
     first.commit(OUTPUTS[:1], offsets(wire, 1), metadata)
     second = committer()
     with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
@@ -114,27 +108,24 @@ def test_a_second_producer_of_the_same_name_fences_the_first(committer, member, 
     with pytest.raises(WorkerFailed, match="has failed before"):
         first.commit(OUTPUTS, offsets(wire, 5), metadata)
     second.commit([], offsets(wire, 2), metadata)
-    assert wire.committed("viewing") == {wire.places("plays")[0]: 2}
+    assert wire.committed("learner") == {wire.places("impressions")[0]: 2}
     assert [record.value for record in wire.read("learner-changelog")] == [b"state"]
 
 
 @pytest.mark.apache_kafka
-def test_a_membership_that_is_over_cannot_commit(committer, member, settings, wire):
+def test_a_membership_that_is_over_cannot_commit(committer, join, wire):
     """Once the group has moved on, a checkpoint under the old membership is refused, and nothing of it is seen."""
-    ours = committer()
-    old = member.joined()
-    other = Membership(settings)
-    joined = threading.Thread(target=other.joined)
-    joined.start()
-    new = member.joined()
-    joined.join()
-    assert new.generation_id > old.generation_id
+    ours, first = committer(), join()
+    turn_all([first], lambda: first.owned, "a place in the group")
+    old = first.reader.metadata()
+    second = join()
+    turn_all([first, second], lambda: first.owned and second.owned, "both own partitions")
+    assert first.reader.metadata().generation_id > old.generation_id
     with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
         ours.commit(OUTPUTS, offsets(wire, 7), old)
     committer()  # ends the transaction that was left open
     assert written(wire) == []
-    assert wire.committed("viewing") == {}
-    other.reader.close()
+    assert wire.committed("learner") == {}
 
 
 def test_a_worker_outside_its_group_is_refused_before_anything_is_written(committer, wire):
@@ -147,10 +138,9 @@ def test_a_worker_outside_its_group_is_refused_before_anything_is_written(commit
     assert [r for topic in ("learner-changelog", "rewards") for r in wire.read(topic, committed=False)] == []
 
 
-def test_a_record_that_cannot_be_sent_is_a_failed_worker(committer, member, wire):
+def test_a_record_that_cannot_be_sent_is_a_failed_worker(committer, metadata, wire):
     """What the client refuses before sending is as fatal as what the broker refuses."""
     ours = committer()
-    metadata = member.joined()
     with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
         ours.commit([Output(REWARDS, b"key", b"x" * 2_000_000)], offsets(wire, 7), metadata)
     with pytest.raises(WorkerFailed, match="has failed before"):
@@ -158,7 +148,7 @@ def test_a_record_that_cannot_be_sent_is_a_failed_worker(committer, member, wire
 
 
 @pytest.mark.apache_kafka
-def test_a_commit_that_does_not_return_is_noticed(settings, wire, member, monkeypatch):
+def test_a_commit_that_does_not_return_is_noticed(settings, wire, metadata, monkeypatch):
     """The client's commit has no time limit: ours ends the process, and the broker ends the transaction."""
     hung = threading.Event()
     said = []
@@ -168,13 +158,12 @@ def test_a_commit_that_does_not_return_is_noticed(settings, wire, member, monkey
         hung.set()
 
     brisk = settings.model_copy(update={"transaction_seconds": 2.0})
-    ours = Committer(brisk, f"{settings.topic_prefix}viewing.hangs", on_hang=on_hang)
-    metadata = member.joined()
+    ours = Committer(brisk, f"{settings.topic_prefix}learner.hangs", on_hang=on_hang)
     commit = ours._client.commit_transaction
     monkeypatch.setattr(ours._client, "commit_transaction", lambda: (hung.wait(30), commit()))
     with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
         ours.commit(OUTPUTS[:1], offsets(wire, 7), metadata)
     assert said == ["committing a transaction"]
     assert written(wire) == []
-    assert wire.committed("viewing") == {}
+    assert wire.committed("learner") == {}
     ours.close()

@@ -4,45 +4,12 @@ from __future__ import annotations
 
 import pytest
 from kafka.admin import NewPartitions
+from members import INPUTS, Member, turn_all
 from waiting import until
 
 from stream.errors import WorkerFailed
-from stream.kafka import Committer, GroupReader
+from stream.kafka import Committer
 from stream.topics import IMPRESSIONS, REWARDS
-
-INPUTS = [IMPRESSIONS, REWARDS]
-
-
-class Member:
-    """A reader, driven the way a worker's loop drives it, that keeps what it has read."""
-
-    def __init__(self, settings):
-        self.reader = GroupReader(settings, "learner", INPUTS)
-        self.owned: frozenset[int] = frozenset()
-        self.read: list[tuple[str, int, bytes]] = []
-        self.rebalances = 0
-
-    def turn(self, first=0):
-        """Once around the loop: take what was assigned, from a first offset on, and read."""
-        assigned = self.reader.assignment()
-        if assigned is not None:
-            self.owned = assigned
-            self.rebalances += 1
-            for partition in assigned:
-                self.reader.open(partition, {topic.name: first for topic in INPUTS})
-        for topic, partition, messages in self.reader.poll(0.02):
-            assert partition in self.owned
-            self.read.extend((topic.name, partition, message.value) for message in messages)
-        return not self.reader.rebalancing
-
-
-def turn_all(members, condition, what, seconds=30.0):
-    """Let members take turns until a condition holds."""
-
-    def turned():
-        return all([member.turn() for member in members]) and condition()
-
-    until(turned, what, seconds)
 
 
 @pytest.fixture
@@ -128,15 +95,18 @@ def test_positions_move_past_what_is_no_record(join, wire, transactional):
 
 def test_reading_starts_where_it_is_told(join, wire):
     """Opening a partition decides where to read from; the group's own offsets do not."""
-    wire.send(("impressions", "title", b"%d" % i) for i in range(10))
+    wire.send(("impressions", f"title-{i}", b"%d" % i) for i in range(40))
+    assert min(wire.ends("impressions").values()) > 4
+    expected = sorted(r.value for r in wire.read("impressions") if r.offset >= 4)
     member = join()
-    until(lambda: (member.turn(first=4), member.read)[-1], "it reads")
-    assert [value for _, _, value in member.read] == [b"%d" % i for i in range(4, 10)]
+    until(lambda: member.turn(shown_from=4) and member.read, "it reads")
+    until(lambda: member.turn() and len(member.read) == len(expected), "it has read all")
+    assert sorted(value for _, _, value in member.read) == expected
 
 
 @pytest.mark.apache_kafka
 def test_a_member_that_does_not_poll_is_put_out_and_may_not_commit(join, settings, wire):
-    """A worker stuck for longer than poll_seconds loses its partitions to others, and its checkpoint is refused."""
+    """A worker stuck for longer than poll_seconds loses its partitions, and its checkpoint is refused."""
     stuck, other = join(poll_seconds=6.0), join()
     turn_all([stuck, other], lambda: stuck.owned and other.owned, "both own partitions")
     old = stuck.reader.metadata()
