@@ -130,6 +130,7 @@ def _run(  # noqa: PLR0917 - one demo's parts
         ready.append(lambda: all(chooser.snapshot(title_id) is not None for title_id in scene.names))
         if not processes.wait_until(*ready, seconds=_START_SECONDS, stopped=stop.is_set):
             return empty_summary()
+        processes.started()
         watch = Watch(settings, scene, chooser)
         stack.callback(watch.close)
     started_in = time.monotonic() - began

@@ -62,8 +62,8 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        self.close(kill=failure is not None)
 
     def run(self, name: str, *arguments: str) -> Callable[[], bool]:
         """Start a command that ends by itself; the returned function says whether it has, without an error."""
@@ -135,11 +135,15 @@ class Processes:
             time.sleep(_LOOK_SECONDS)
         return True
 
-    def close(self) -> None:
-        """Ask all of them to leave, wait, and end those that do not."""
+    def started(self) -> None:
+        """Nobody has to become ready any more: keep no file."""
+        self._ready_files.cleanup()
+
+    def close(self, *, kill: bool = False) -> None:
+        """Ask all of them to leave, wait, and end those that do not; or end them at once."""
         for one in self._running:
             if one.process.poll() is None:
-                one.process.terminate()
+                (one.process.kill if kill else one.process.terminate)()
         deadline = time.monotonic() + _STOP_SECONDS
         for one in self._running:
             try:

@@ -13,7 +13,7 @@ from stream.choice import key_of, policy_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producers.simulate import Chooser
+    from producers.simulation import Chooser
     from stream.choice import Choice
     from stream.records import Title
     from stream.settings import Settings

@@ -150,10 +150,17 @@ class TableFollower:
         if not self.ready:
             raise self._error or KeyartError("closed before the tables were read")
 
-    def close(self) -> None:
-        """Stop following; the view stays as it is."""
+    def stop(self) -> None:
+        """Ask it to end, and let go of whoever waits for it; returns at once."""
         self._stop.set()
         self._settled.set()
+
+    def close(self) -> None:
+        """Stop following; the view stays as it is.
+
+        A thread in the middle of an attempt to connect ends with that, and nobody need wait for it.
+        """
+        self.stop()
         self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
@@ -168,7 +175,6 @@ class TableFollower:
                 self.connected = False
                 self.failures += 1
                 self._error = error
-                self._settled.set()
                 if self._complete_at != known_before:
                     backoff = _FIRST_BACKOFF_SECONDS
                 reason = str(error) if isinstance(error, KeyartError) else type(error).__name__

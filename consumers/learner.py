@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -88,6 +89,7 @@ class LearnerTask:
         self._changed: dict[str, None] = {}  # titles whose state is not in the changelog, in order of change
         self._unpublished: dict[str, None] = {}
         self._dead: list[Output] = []
+        self._uncounted: dict[str, float] = {}  # by policy: reward learned that its metric does not show yet
 
     def _columns(self, known: Sequence[str] = ()) -> tuple[str, ...]:
         return default_features(self._configured or self._catalogue.themes, known)
@@ -147,11 +149,23 @@ class LearnerTask:
             ]
             self._metrics.duplicates.inc(len(records) - len(fresh))
             self._metrics.unknown_features.inc(self._book.learn_impressions(fresh))
+            for policy, count in Counter(record.policy for record in fresh).items():
+                self._metrics.impressions.labels(policy).inc(count)
             self._mark(record.title_id for record in fresh)
         else:
             rewards = [record for record, _ in self._decoded(RewardChange, messages)]
             self._book.learn_rewards(rewards)
+            self._count_rewards(rewards)
             self._mark(record.title_id for record in rewards)
+
+    def _count_rewards(self, rewards: Sequence[RewardChange]) -> None:
+        """By policy. A counter cannot fall: what is taken back is held against what is credited next."""
+        for record in rewards:
+            self._uncounted[record.policy] = self._uncounted.get(record.policy, 0.0) + record.credit
+        for policy, credit in self._uncounted.items():
+            if credit > 0:
+                self._metrics.rewards.labels(policy).inc(credit)
+                self._uncounted[policy] = 0.0
 
     def _decoded(self, kind: type[R], messages: Sequence[Message]) -> list[tuple[R, Message]]:
         """The records of a batch that can be learned."""

@@ -53,6 +53,8 @@ class SimulationReport:
         Impressions that have earned a reward, if every report sent arrives.
     credit_expected
         The sum of those rewards.
+    unknown
+        Visits to titles that the chooser did not know any more.
     unqueued
         Events that the producer could not queue; they are in none of the other numbers.
     policies
@@ -69,6 +71,7 @@ class SimulationReport:
     malformed: int = 0
     rewards_expected: int = 0
     credit_expected: float = 0.0
+    unknown: int = 0
     unqueued: int = 0
     policies: dict[Policy, PolicyTally] = field(
         default_factory=lambda: {policy: PolicyTally() for policy in get_args(Policy)}

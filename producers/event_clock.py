@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 _UNTIMED_HOURS = 24.0
 
 
+def wall_clock_ms() -> int:
+    """Milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
 class EventClock:
     """Event time: from ``start_ms`` on, ``speed`` times as fast as the wall clock, and never past its limit.
 
@@ -36,7 +41,7 @@ class EventClock:
         speed: float,
         behind_ms: int = 0,
         *,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        wall_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self._start_ms = start_ms
         self._speed = speed
@@ -47,13 +52,20 @@ class EventClock:
         self._lock = threading.Lock()
 
     @classmethod
-    def ending_now(cls, seconds: float | None, speed: float, behind_ms: int) -> EventClock:
-        """A clock that has caught up with the wall clock, less ``behind_ms``, in so many seconds.
+    def ending_now(
+        cls,
+        seconds: float | None,
+        speed: float,
+        behind_ms: int,
+        *,
+        wall_ms: Callable[[], int] = wall_clock_ms,
+    ) -> EventClock:
+        """A clock that, started now, has caught up with the wall clock less ``behind_ms`` in so many seconds.
 
         Without an end it starts a day back.
         """
         span_ms = (seconds * (speed - 1.0) * 1000.0) if seconds is not None else _UNTIMED_HOURS * 3_600_000.0
-        return cls(time.time_ns() // 1_000_000 - behind_ms - round(span_ms), speed, behind_ms)
+        return cls(wall_ms() - behind_ms - round(span_ms), speed, behind_ms, wall_ms=wall_ms)
 
     def start(self) -> None:
         """Let event time run; a second call changes nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stream.records import Artwork, Impression, RewardChange, Title
+    from stream.records import Artwork, Context, Impression, RewardChange, Title
     from stream.settings import Settings
 
     Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ class StoredArtwork(Struct):
 
 
 class StoredTitle(Struct):
-    """A title in the changelog."""
+    """A title in the changelog; ``since`` is that of :class:`TitleState`."""
 
     format: int
     title_id: str
@@ -60,15 +60,29 @@ class StoredTitle(Struct):
     learned_through_ms: int
     features: list[str]
     artworks: list[StoredArtwork]
+    since: dict[str, int] = {}
 
 
 @dataclass(slots=True)
 class TitleState:
-    """Where a title's sums are, and how far it has come."""
+    """Where a title's sums are, and how far it has come.
+
+    ``since`` holds, for each feature that became a column after the title had begun to learn, how far it had come.
+    Impressions up to then are in S without the feature, so their rewards must be in c without it too: c alone
+    would say that the feature is rewarded and was never shown.
+    """
 
     slots: dict[str, int]
     version: int = 0
     learned_through_ms: int = 0
+    since: dict[str, int] = field(default_factory=dict)
+
+    def context(self, record: RewardChange) -> Context:
+        """What the impression of a reward was learned with."""
+        if not self.since:
+            return record.context
+        since, shown_ms = self.since, record.shown_ms
+        return {name: value for name, value in record.context.items() if shown_ms > since.get(name, -1)}
 
 
 class Unsound(Exception):
@@ -90,7 +104,7 @@ class TitleBook:
         self.sums = ArtworkSums(columns)
         self.rules = rules
         self.titles: dict[str, TitleState] = {}
-        self._published: dict[str, tuple[tuple[str, ...], Floats]] = {}
+        self._published: dict[str, tuple[tuple[str, ...], Floats, Floats]] = {}
 
     def knows(self, title_id: str, artwork_id: str) -> bool:
         """Whether anything was learned of this artwork."""
@@ -99,8 +113,11 @@ class TitleBook:
 
     def widen(self, columns: Sequence[str]) -> None:
         """Append features; those there are keep their places."""
-        if len(columns) > len(self.sums.space):
+        new = columns[len(self.sums.space) :]
+        if new:
             self.sums.widen(columns)
+            for state in self.titles.values():
+                state.since |= dict.fromkeys(new, state.learned_through_ms)
 
     # --- learning
 
@@ -119,7 +136,8 @@ class TitleBook:
         slots = self._slots(rewards)
         credits_ = np.fromiter((record.credit for record in rewards), dtype=np.float64, count=len(rewards))
         totals = np.fromiter((record.reward for record in rewards), dtype=np.float64, count=len(rewards))
-        self.sums.learn_rewards(slots, [record.context for record in rewards], credits_, totals)
+        contexts = [self.titles[record.title_id].context(record) for record in rewards]
+        self.sums.learn_rewards(slots, contexts, credits_, totals)
         for record in rewards:
             state = self.titles[record.title_id]
             state.version += 1
@@ -152,6 +170,7 @@ class TitleBook:
             "version": state.version,
             "learned_through_ms": state.learned_through_ms,
             "features": sums.space.columns,
+            "since": state.since,
             "artworks": [
                 {
                     "artwork_id": artwork_id,
@@ -203,6 +222,8 @@ class TitleBook:
             self.sums.reward[slot] = artwork.reward
         state = self.titles.setdefault(stored.title_id, TitleState({}))
         state.version, state.learned_through_ms = stored.version, stored.learned_through_ms
+        late = [name for name in self.sums.space.columns if name not in stored.features]
+        state.since = stored.since | dict.fromkeys(late, stored.learned_through_ms)
         return stored.title_id
 
     # --- publishing
@@ -220,7 +241,9 @@ class TitleBook:
         slots = [state.slots.get(artwork.artwork_id) for artwork in title.artworks]
         gram, moment = np.zeros((len(slots), d, d)), np.zeros((len(slots), d))
         for i, slot in enumerate(slots):
-            if slot is not None:
+            # A reward may overtake its impression (a learner that catches up reads one topic ahead of the other).
+            # Until it comes there are rewards for what was never shown: the prior is what can be said.
+            if slot is not None and sums.plays[slot] <= sums.impressions[slot]:
                 gram[i], moment[i] = sums.gram[slot], sums.moment[slot]
         prior_precision, prior_mean = np.full(d, rules.prior_precision), np.zeros(d)
         try:
@@ -272,10 +295,11 @@ class TitleBook:
         before = self._published.get(title.title_id)
         if before is not None and before[0] == ids and before[1].shape == mean.shape:
             moved = np.abs(expected - np.einsum("kd,kd->k", typical, before[1]))
+            moved[gram[:, 0, 0] > 2.0 * before[2]] = 0.0  # more was learned since than before: it may move
             if moved.max() > self.rules.max_jump:
                 worst = ids[int(np.argmax(moved))]
                 raise Unsound(f"the expected reward of artwork {worst!r} moved by {moved.max():.3g}")
-        self._published[title.title_id] = (ids, mean)
+        self._published[title.title_id] = (ids, mean, gram[:, 0, 0].copy())
 
 
 def _united(columns: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:

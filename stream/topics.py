@@ -17,6 +17,10 @@ from enum import Enum
 from stream import records
 
 _DAY_MS = 24 * 60 * 60 * 1000
+#: The largest record a worker may have to write: the snapshot of a title with as many artworks and features as
+#: there may be takes 12 MiB. Kafka's own limit of 1 MiB is reached by 24 artworks with 64 features, or by the dead
+#: letter of a record that is just within it; what is larger could never be committed.
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 
 class Kind(Enum):
@@ -79,6 +83,8 @@ class Topic:
         settings = {"cleanup.policy": self.kind.cleanup_policy}
         if self.retention_ms is not None:
             settings["retention.ms"] = str(self.retention_ms)
+        if "app" not in self.written_by:
+            settings["max.message.bytes"] = str(MAX_MESSAGE_BYTES)
         if self.kind is Kind.TABLE:
             # A reader that starts at the beginning must not meet a tombstone's key without the tombstone.
             settings["delete.retention.ms"] = str(_DAY_MS)

@@ -23,7 +23,7 @@ def test_bytes_are_untouched(key, value):
 
 
 def test_headers_say_where_from_and_why():
-    """Topic, partition, offset, the stable code, the sentence, and which worker; text is UTF-8 whatever is in it."""
+    """Topic, partition, offset, the stable code, the sentence, and which worker; all of it is UTF-8."""
     message = FakeMessage("keyart.plays", 3, 41, b"ann", b"{")
     output = dead_letter(message, DecodeError("unknown_title", "title 'é\ud800' is not there"), "viewing-1")
     assert dict(output.headers) == {

@@ -193,12 +193,33 @@ class TestLearning:
         assert_same(Bench().handle(*again).publish()["film"], expected)
 
     def test_duplicates_count_once(self, bench):
-        """An impression repeated within a minute of event time, in one batch or another, is counted and left out."""
+        """Repeated within a minute of event time, in one batch or another, it is left out and counted."""
         shown = [some_impression("i1"), some_impression("i1"), some_impression("i2", shown_ms=START_MS + 59_000)]
         bench.task.handle(IMPRESSIONS, messages_of(shown))
         bench.task.handle(IMPRESSIONS, messages_of(shown, 3))
         assert bench.publish()["film"].version == 2
         assert bench.count("duplicates") == 4
+
+    def test_what_each_policy_earns_is_counted(self, bench):
+        """Impressions and rewards by policy; what is taken back lowers the next rise, as a counter cannot fall."""
+        shown = [some_impression(f"i{n}", policy=policy) for n, policy in enumerate(["explore", "personal"] * 2)]
+        bench.task.handle(IMPRESSIONS, messages_of([*shown, shown[0]]))
+        assert (bench.count("impressions", policy="explore"), bench.count("impressions", policy="popular")) == (
+            2,
+            0,
+        )
+        totals = []
+        for one, credit, reward in [
+            (0, 0.5, 0.5),
+            (1, 1.0, 1.0),
+            (0, -0.25, 0.25),
+            (2, 0.125, 0.125),
+            (2, 0.5, 0.625),
+        ]:
+            bench.task.handle(REWARDS, messages_of([some_reward(shown[one], credit, reward)]))
+            totals.append(bench.count("rewards", policy="explore"))
+        assert totals == [0.5, 0.5, 0.5, 0.5, 0.875]
+        assert bench.count("rewards", policy="personal") == 1.0
 
     def test_unknown_features_are_counted(self, bench):
         """A feature that is no column is ignored and counted."""
@@ -394,7 +415,7 @@ class TestCatalogue:
         assert snapshot.version == 1
 
     def test_what_was_shown_before_a_withdrawal_still_counts(self, bench):
-        """An artwork that is no longer listed goes on learning from late rewards, and is back if it is listed again."""
+        """An artwork no longer listed goes on learning from late rewards, and is back when it is listed again."""
         bench.handle(some_impression())
         bench.catalogue.apply(messages_of([some_title("film", ["kiss"])]))
         bench.handle(some_reward(some_impression(), 1.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
 import numpy as np
 import pytest
 from builders import START_MS, repeatable, some_impression, some_reward, some_settings, some_title
@@ -87,7 +88,7 @@ class TestChangelog:
     @few
     @given(first=st.lists(impressions, min_size=1, max_size=4), then=st.lists(impressions, min_size=1, max_size=4))
     def test_the_last_record_counts(self, first, then):
-        """Restoring a title twice leaves the later state alone, as compaction would; learning goes on from there."""
+        """Restoring a title twice leaves the later state, as compaction would; learning goes on from there."""
         book, other = book_of(first), TitleBook(COLUMNS, RULES)
         early = {title_id: encode_fields(book.store(title_id)) for title_id in book.titles}
         book.learn_impressions(then)
@@ -134,6 +135,61 @@ class TestChangelog:
         book = book_of([some_impression(artwork_id="gone"), some_impression("i2")])
         assert [artwork["artwork_id"] for artwork in stored(book)["artworks"]] == ["gone", "face"]
         assert [a["artwork_id"] for a in book.snapshot(some_title(), START_MS)["artworks"]] == ["face", "kiss"]
+
+
+class TestLateFeature:
+    """A feature that becomes a column while rewards of earlier impressions are still to come."""
+
+    NOIR = (*COLUMNS, "noir")
+
+    def story(self, first_ms):
+        """Twenty impressions of a context with the feature, and the rewards of half of them."""
+        shown = [
+            some_impression(
+                f"i{first_ms}-{n}", context={"comedy": 0.5, "noir": 1.0}, shown_ms=START_MS + first_ms + n
+            )
+            for n in range(20)
+        ]
+        return shown, [some_reward(one, 1.0) for one in shown[::2]]
+
+    def expected(self):
+        """The sums of the joined rows: the feature 0 in those shown before it was a column."""
+        (before, early), (after, later) = self.story(0), self.story(10**8)
+        blind = [msgspec.structs.replace(one, context={"comedy": 0.5}) for one in before]
+        book = TitleBook(self.NOIR, RULES)
+        book.learn_impressions(blind + after)
+        book.learn_rewards([msgspec.structs.replace(one, context={"comedy": 0.5}) for one in early] + later)
+        return by_name(book, "film")
+
+    @pytest.mark.parametrize("restored", ["never", "with the column", "before the column", "twice"])
+    def test_its_weight_is_not_made_of_rewards_alone(self, restored):
+        """Sums equal those of the joined rows, also when the column comes with a restore, or before one."""
+        (before, early), (after, later) = self.story(0), self.story(10**8)
+        book = book_of(before)
+        if restored in ("with the column", "twice"):
+            value = encode_fields(book.store("film"))
+            book = TitleBook(self.NOIR, RULES)
+            book.restore(value)
+        else:
+            book.widen(self.NOIR)
+        if restored in ("before the column", "twice"):
+            value = encode_fields(book.store("film"))
+            book = TitleBook(self.NOIR, RULES)
+            book.restore(value)
+        book.learn_rewards(early)
+        book.learn_impressions(after)
+        book.learn_rewards(later)
+        assert by_name(book, "film") == self.expected()
+
+    def test_a_title_that_begins_later_knows_it(self):
+        """Titles that had learned nothing when the column came have it from their first impression on."""
+        book = book_of([some_impression("other", title_id="series")])
+        book.widen(self.NOIR)
+        shown, earned = self.story(-(10**8))
+        book.learn_impressions(shown)
+        book.learn_rewards(earned)
+        assert by_name(book, "film")[0]["face"][1]["noir"] == 10.0
+        assert book.titles["film"].since == {}
 
 
 class TestSnapshot:
@@ -266,3 +322,28 @@ def test_rules_are_the_settings():
     """Priors and limits come from the settings in force."""
     in_force = some_settings(prior_precision=3, noise_precision=7, max_jump=0.5)
     assert LearningRules.of(in_force) == LearningRules(3, 7, 0.5)
+
+
+class TestRewardsFirst:
+    """A learner that catches up may read rewards before their impressions."""
+
+    def test_an_artwork_with_more_plays_than_impressions_is_at_its_prior(self):
+        """Rewards without refusals would have everyone shown the artwork."""
+        shown = [some_impression(str(i), artwork_id="kiss") for i in range(200)]
+        early = book_of((), [some_reward(shown[0], 1.0, 1.0)])
+        title = some_title("film", artworks=("face", "kiss"))
+        snapshot = decode(Snapshot, encode_fields(early.snapshot(title, START_MS)), limit=None)
+        kiss = next(artwork for artwork in snapshot.artworks if artwork.artwork_id == "kiss")
+        assert kiss.mean == (0.0, 0.0, 0.0)
+        assert (kiss.impressions, kiss.plays, kiss.reward) == (0, 1, 1.0)
+
+    def test_the_right_snapshot_is_published_once_the_impressions_come(self):
+        """A posterior made from one impression in a hundred may move as far as it must."""
+        rules = LearningRules(prior_precision=1e-6, noise_precision=20.0, max_jump=0.5)
+        shown = [some_impression(str(i), artwork_id="kiss", context={}) for i in range(200)]
+        book = book_of(shown[:1], [some_reward(shown[0], 1.0, 1.0)], rules=rules)
+        title = some_title("film", artworks=("face", "kiss"))
+        book.snapshot(title, START_MS)
+        book.learn_impressions(shown[1:])
+        snapshot = book.snapshot(title, START_MS)
+        assert snapshot["artworks"][1]["mean"][0] == pytest.approx(1 / 200, rel=1e-4)

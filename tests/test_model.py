@@ -100,7 +100,7 @@ def test_equals_river_on_the_joined_rows(prior_precision, noise_precision, seed)
 @repeatable
 @given(seed=st.integers(0, 2**32))
 def test_equals_rivers_learn_one(seed):
-    """One by one the same: where River's first covariance is right (alpha 1), its rank-one updates end there too."""
+    """One by one the same, with alpha 1: with another, River's first covariance is 1/alpha instead of alpha."""
     rows, _ = random_story(seed)
     ours, rivers = ArtworkModel(1.0, 2.0), BayesianLinearRegression(alpha=1.0, beta=2.0)
     for x, y in rows:
@@ -114,7 +114,7 @@ def test_equals_rivers_learn_one(seed):
 @repeatable
 @given(seed=st.integers(0, 2**32))
 def test_learn_many_equals_learn_one(seed):
-    """A batch, in columns of any order, is the same as its rows one by one; predict_many the same as predict_one."""
+    """A batch, its columns in any order, equals its rows one by one; predict_many equals predict_one."""
     rows, _ = random_story(seed)
     one, many = ArtworkModel(10, 20), ArtworkModel(10, 20)
     for x, y in rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,11 +22,13 @@ from tables import MemoryTables, some_snapshot, some_taste
 from consumers import ArtworkChooser
 from consumers.serving import build_app
 from consumers.serving.http import Refused, read
+from consumers.serving.node import listening, url_of
 from consumers.serving.shop_window import personal_members
 from producers import EventProducer
 from producers.token import sign
 from stream.choice import key_of, policy_of
 from stream.codec import decode
+from stream.errors import ConfigurationError
 from stream.records import Artwork, Impression, Play
 from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS
 
@@ -542,3 +545,47 @@ def test_the_page_reports_nothing(node: Node) -> None:
     member = node.http.get("/titles").json()["viewers"][0]
     node.http.post("/choose", json={"member_id": member, "title_ids": ["film"], "context": {"romance": 1.0}})
     assert node.outbox.records == []
+
+
+# --- where it listens
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), ("localhost", "http://"), ("::1", "http://[::1]:")]
+)
+def test_it_listens_where_it_is_told_and_answers_without_delay(host: str, url: str) -> None:
+    """Any free port; and the head and the body of a small answer do not wait for each other (TCP_NODELAY)."""
+
+    async def of_a_connection(listener: socket.socket) -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            own = writer.get_extra_info("socket")
+            accepted.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(answer, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+            writer.close()
+            return await accepted
+
+    try:
+        with listening(some_settings(http_host=host, http_port=0)) as listener:
+            assert re.fullmatch(re.escape(url) + r"[^/]*\d+", url_of(listener))
+            assert asyncio.run(of_a_connection(listener))
+    except ConfigurationError as error:
+        if host == "::1":
+            pytest.skip(f"this machine has no IPv6: {error}")
+        raise
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "x" * 64, "a..b"])
+def test_an_address_of_another_machine_is_one_sentence(host: str) -> None:
+    """Whatever is wrong with it, the settings are named."""
+    with (
+        pytest.raises(
+            ConfigurationError, match=rf"^cannot listen on {re.escape(host)} port 0: .*KEYART_HTTP_HOST"
+        ),
+        listening(some_settings(http_host=host, http_port=0)),
+    ):
+        pytest.fail("it listens")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from builders import repeatable
@@ -34,7 +36,7 @@ def empty_sums(columns=COLUMNS):
 def batches(items, at):
     """The items in order, cut into batches."""
     places = sorted({0, len(items), *(min(cut, len(items)) for cut in at)})
-    return [items[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [items[a:b] for a, b in itertools.pairwise(places)]
 
 
 def learn_impressions(sums, impressions):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from builders import some_settings
+from builders import START_MS, some_impression, some_settings, some_title
 from prometheus_client import CollectorRegistry
 
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import learner_job
 from consumers.viewing import viewing_job
+from stream.codec import encode_fields
+from stream.learning import LearningRules, TitleBook
 from stream.metrics import WorkerMetrics
-from stream.topics import ALL, CATALOGUE, DEAD_LETTERS, SHARED_PRIOR, Key, Kind
+from stream.records import MAX_ARTWORKS, MAX_FEATURES, Artwork
+from stream.topics import ALL, CATALOGUE, DEAD_LETTERS, MAX_MESSAGE_BYTES, SHARED_PRIOR, Key, Kind
 
 DAY_MS = 86_400_000
 
@@ -53,6 +57,28 @@ def test_its_settings_are_its_kind(topic):
         assert config["cleanup.policy"] == "delete"
         assert int(config["retention.ms"]) >= 7 * DAY_MS
     assert all(isinstance(value, str) for value in config.values())
+
+
+@pytest.mark.parametrize("topic", ALL, ids=lambda topic: topic.name)
+def test_the_largest_record_fits(topic):
+    """What workers write may be as large as their largest record; what apps write keeps the broker's limit."""
+    given = topic.config().get("max.message.bytes")
+    assert given == (None if "app" in topic.written_by else str(MAX_MESSAGE_BYTES))
+
+
+def test_the_largest_snapshot_is_no_larger():
+    """A title with as many artworks and features as there may be, every number at its longest."""
+    columns = ("bias", *(f"{n:0128}" for n in range(MAX_FEATURES)))
+    book = TitleBook(columns, LearningRules(10.0, 20.0, 1.0))
+    ids = [f"{n:0128}" for n in range(MAX_ARTWORKS)]
+    title = some_title("t" * 128, [Artwork(artwork_id, {}, "c" * 128) for artwork_id in ids])
+    book.learn_impressions([some_impression(title_id=title.title_id, artwork_id=artwork_id) for artwork_id in ids])
+    rng = np.random.default_rng(1)
+    rows = rng.random((100, len(columns)))
+    book.sums.gram[:] = rows.T @ rows
+    book.sums.moment[:] = rng.random(len(columns))
+    assert len(encode_fields(book.snapshot(title, START_MS))) < MAX_MESSAGE_BYTES
+    assert len(encode_fields(book.store(title.title_id))) < MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize("topic", [t for t in ALL if t.record is not None], ids=lambda topic: topic.name)

@@ -246,7 +246,7 @@ class TestLate:
     """What comes when nothing can change any more."""
 
     def test_a_play_counts_once_however_late_it_is_repeated(self):
-        """The same record again, long after its play was forgotten, is late; nothing is credited or liked twice."""
+        """The same record again, long after its play was forgotten, is late: neither credited nor liked twice."""
         member = Member()
         watch(member, play_of("i0", "p", 1, 900))
         watch(member, play_of(None, "other", 24 * 9, 900), DRAMA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from dataclasses import replace
@@ -133,7 +134,7 @@ BAD = [
 
 @pytest.mark.parametrize(("code", "bad"), BAD, ids=[f"{n}-{code}" for n, (code, _) in enumerate(BAD)])
 def test_a_bad_record_becomes_a_dead_letter(bench, code, bad):
-    """Its bytes are kept with the reason and where it was read; its neighbours are credited; it changes nothing."""
+    """Its bytes are kept with the reason and the offset; its neighbours are credited; it changes nothing."""
     before, after = some_play("p-before", member_id="bob"), some_play("p-after", member_id="cleo")
     bench.handle([message_of(before, 6), bad, message_of(after, 8)])
     (dead,) = bench.written[DEAD_LETTERS]
@@ -219,7 +220,7 @@ def test_restored_is_as_if_never_stopped(story, cuts, crashes):
     kept, restarted = Bench(), Bench()
     kept.handle(messages_of(story))
     places = sorted({0, len(story), *(cut for cut in cuts if cut < len(story))})
-    for a, b in zip(places, places[1:], strict=False):
+    for a, b in itertools.pairwise(places):
         restarted.handle(messages_of(story[a:b], a))
         if a in crashes:
             restarted.task.handle(PLAYS, messages_of(story[b:], b))  # in memory only: never committed

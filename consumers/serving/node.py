@@ -50,7 +50,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         The port is taken, a topic or the token secrets are missing.
     """
     settings.require_token_secrets()
-    with _listening(settings) as listener:
+    with listening(settings) as listener:
         chooser = ArtworkChooser(settings)
         events = EventProducer(settings)
         try:
@@ -90,32 +90,53 @@ async def _serve(
             while not server.started and not serving.done():  # noqa: ASYNC110 - the server tells by a flag alone
                 await asyncio.sleep(0.01)
             if server.started and not server.should_exit:
-                announce(_url(listener))
+                announce(url_of(listener))
         await serving
     finally:
         server.should_exit = True
-        chooser.close()  # ends the waiting for the tables, which a thread does
+        chooser.follower.stop()  # ends the waiting for the tables, which a thread does
         await asyncio.gather(serving, reading, return_exceptions=True)
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """A socket that listens where the settings say."""
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """A socket that listens where the settings say.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot: the sentence names the settings.
+    """
     host, port = settings.http_host, settings.http_port
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )[0]
+        # The protocol must be named: asyncio sends small answers without delay (TCP_NODELAY) only on sockets that
+        # say they are TCP, and a head and body sent apart would wait 40 ms for each other.
+        listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no address"
-        raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {reason}; set http_host and http_port "
-            "(KEYART_HTTP_HOST, KEYART_HTTP_PORT)"
-        ) from None
+        raise _cannot_listen(host, port, error) from None
     with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from None
         yield listener
 
 
-def _url(listener: socket.socket) -> str:
+def _cannot_listen(host: str, port: int, error: Exception) -> ConfigurationError:
+    reason = getattr(error, "strerror", None) or "it is no address"
+    return ConfigurationError(
+        f"cannot listen on {host} port {port}: {reason}; set http_host and http_port "
+        "(KEYART_HTTP_HOST, KEYART_HTTP_PORT)"
+    )
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a listening socket can be reached, as far as it knows."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

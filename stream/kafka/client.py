@@ -16,6 +16,7 @@ from kafka.errors import (
 )
 
 from stream.errors import BrokerUnavailable, ConfigurationError
+from stream.topics import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +109,7 @@ def producer_options(settings: Settings, role: str) -> dict[str, Any]:
         "compression_type": "lz4",
         "linger_ms": 5,
         "batch_size": 256 * 1024,
+        "max_request_size": MAX_MESSAGE_BYTES,
         "delivery_timeout_ms": round(settings.transaction_seconds * 800),
         "max_block_ms": round(settings.connect_seconds * 1000),
         "metrics_enabled": False,

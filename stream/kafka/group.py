@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import KafkaTimeoutError
 
 from stream.errors import WorkerFailed
 from stream.kafka.client import Message, consumer_options, plainly, position_of
@@ -66,6 +67,7 @@ class GroupReader:
         self._rebalancing_since = time.monotonic()
         self._assigned: Assignment | None = None
         self._open: set[int] = set()
+        self._join: Any = None  # the client's join of the group, while it is under way
         session_ms = round(settings.session_seconds * 1000)
         given = consumer_options(settings, group) | {
             "group_id": settings.topic_prefix + group,
@@ -84,8 +86,7 @@ class GroupReader:
     # --- the IO thread
 
     def _begin_rebalance(self) -> None:
-        # A rebalance that begins because topics changed is forgotten half-way when a poll times out before it ends
-        # (seen in 3.0.12: paused for ever, heartbeats off). This flag keeps the client at it until it is done.
+        # Should the client begin to join within a poll of its own all the same, see _joined, this keeps it at it.
         self._client._coordinator.request_rejoin()  # noqa: SLF001 - there is no public way
         with self._lock:
             if not self._rebalancing:
@@ -114,7 +115,7 @@ class GroupReader:
             A rebalance does not end, though every member has had the time it is given.
         """
         with plainly(self._settings, "reading"):
-            found = self._client.poll(timeout_ms=round(seconds * 1000))
+            found = self._client.poll(timeout_ms=round(seconds * 1000)) if self._joined(seconds) else {}
         with self._lock:
             usable = not self._rebalancing
             lasts = 0.0 if usable else time.monotonic() - self._rebalancing_since
@@ -125,6 +126,29 @@ class GroupReader:
             for place, records in found.items()
             if usable and place.partition in self._open
         ]
+
+    def _joined(self, seconds: float) -> bool:
+        """Whether there is no rebalance under way; waits for the end of one at most so long.
+
+        Left to itself the client joins within a poll, and one that times out leaves the join half-way (seen in
+        3.0.12): an answer that comes between two polls is thrown away, and all members have to join again, over
+        and over; a join because topics have changed is forgotten, paused for ever with its heartbeats off. So a
+        join is begun here, without a limit, and runs to its end on the client's thread, whoever polls meanwhile.
+        """
+        coordinator = self._client._coordinator  # noqa: SLF001 - there is no public way
+        if self._join is None:
+            if not coordinator.need_rejoin():
+                return True
+            self._begin_rebalance()
+            self._join = coordinator._manager.call_soon(coordinator.ensure_active_group_async)  # noqa: SLF001
+        try:
+            self._client._net.run(coordinator._manager.wait_for, self._join, seconds * 1000)  # noqa: SLF001
+        except KafkaTimeoutError:
+            return False
+        finally:
+            if self._join.is_done:
+                self._join = None
+        return True
 
     def metadata(self) -> Any | None:
         """The membership under which everything polled so far may be committed; None during a rebalance.
@@ -195,7 +219,8 @@ class GroupReader:
     def keep_alive(self) -> None:
         """Tell the group that the worker is at work, while everything is paused."""
         with plainly(self._settings, "keeping alive"):
-            self._client.poll(timeout_ms=0)
+            if self._joined(0.0):
+                self._client.poll(timeout_ms=0)
 
     def close(self) -> None:
         """Leave the group. Nothing is committed."""

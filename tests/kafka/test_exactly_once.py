@@ -239,3 +239,28 @@ def test_a_worker_that_is_asked_to_leave_commits_first(worker, number, settings,
     process.succeed(10)
     assert wire.members(worker) == 0
     assert wire.drained(worker, inputs)
+
+
+def test_a_worker_that_is_asked_to_leave_without_a_broker_is_gone_in_time(settings, private_broker, keyart):
+    """What cannot be committed is left to the next owner: the process ends in under 10 seconds, and says why."""
+    port = free_port()
+    theirs = private_broker.settings(settings)
+    slow = theirs.model_copy(update={"checkpoint_seconds": 600.0, "metrics_port": port})
+    titles = traffic.catalogue(titles=3)
+    records = learner_traffic(16, titles, 200)
+    shown = [record for record in records if record[0] == "impressions"]
+    learner = keyart(slow, "learner", "--ready")
+    learner.wait_ready()
+    with closing(Wire(theirs)) as wire:
+        load_catalogue(wire, titles)
+        wire.send(shown)
+    read = 'keyart_worker_records_total{topic="impressions"}'
+    until(lambda: scraped(port).get(read) == len(shown), "it has read everything")
+    private_broker.kill()
+    learner.terminate()
+    assert learner.wait(10) == 75, learner.output()
+    assert "leaving did not return in time" in learner.output()
+    private_broker.restart()
+    keyart(theirs, "learner", "--until-drained").succeed()
+    with closing(Wire(theirs)) as wire:
+        check_learner(wire, titles)

@@ -8,7 +8,7 @@ from members import INPUTS, Member, turn_all
 from waiting import until
 
 from stream.errors import WorkerFailed
-from stream.kafka import Committer
+from stream.kafka import Committer, GroupReader
 from stream.topics import IMPRESSIONS, REWARDS
 
 
@@ -40,6 +40,18 @@ def test_members_share_the_partitions_and_the_same_of_every_input(join, wire):
             for topic in ("impressions", "rewards")
         }
         assert of["impressions"] == of["rewards"] != set()
+
+
+def test_a_join_that_ends_between_two_polls_is_not_thrown_away(settings, wire):
+    """A worker that is busy while the group answers takes the answer up later, and nobody has to join again."""
+    reader = GroupReader(settings, "learner", INPUTS)
+    until(lambda: (reader.poll(0.0), wire.state("learner"))[1] != "Dead", "it has begun to join")
+    until(lambda: wire.state("learner") == "Stable", "the group is complete, while nobody polls")
+    until(lambda: (reader.poll(0.0), reader.assignment())[1], "it has its share")
+    assert reader.metadata().generation_id == 1
+    assert reader.poll(0.2) == []
+    assert not reader.rebalancing
+    reader.close()
 
 
 def test_the_share_of_a_member_that_leaves_goes_to_those_who_stay(join):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,8 @@ class Node:
 
         def announced() -> str:
             assert self.process.running, self.process.output()
-            lines = [line for line in self.process.output().splitlines() if line.startswith("serving on ")]
-            return lines[0].removeprefix("serving on ") if lines else ""
+            told = re.search(r"serving on (http://\S+)", self.process.output())
+            return told[1] if told else ""
 
         self.url = until(announced, "the node announces itself")
 
@@ -188,14 +189,14 @@ def test_many_records_are_read_to_their_end_before_it_is_ready(settings: Setting
             )
             for m in range(2000)
         )
-    wire.send([("tastes", PERSONAL, None), ("snapshots", "title-0", "nonsense"), ("tastes", None, b"\xff")])
+    wire.send([("tastes", PERSONAL, None), ("snapshots", "title-0", "nonsense"), ("tastes", b"\xff", {})])
     with ArtworkChooser(settings) as chooser:
         chooser.wait_ready(30)
         view = chooser.follower.view
         assert len(view.tastes) == 1999
         assert view.refused == {"catalogue": 0, "snapshots": 1, "tastes": 1}
         assert chooser.choose(PERSONAL, "title-0").context == {}
-        assert chooser.choose("member-1", "title-0").context == {"drama": 1.0}
+        assert chooser.choose("member-1999", "title-0").context == {"drama": 1.0}
 
 
 # --- what cannot start says so

@@ -114,9 +114,19 @@ class Wire:
 
     def members(self, group: str) -> int:
         """How many members a group has now."""
+        return len(self._described(group)["members"])
+
+    def state(self, group: str) -> str:
+        """What a group is doing: ``Stable``, ``PreparingRebalance``, ``Empty``, ``Dead`` if there is none, …"""
+        return str(self._described(group)["group_state"])
+
+    def _described(self, group: str) -> Mapping[str, Any]:
         name = self.prefix + group
-        described: Mapping[str, Any] = self.admin.describe_groups([name])[name]
-        return len(described["members"])
+        try:
+            described: Mapping[str, Any] = self.admin.describe_groups([name])[name]
+        except RetriableError:
+            return {"members": [], "group_state": "Dead"}
+        return described
 
 
 def _bytes(value: Any) -> bytes | None:

