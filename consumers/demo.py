@@ -213,6 +213,9 @@ def demo_settings(bootstrap: str) -> Settings:
         explore_share=0.2,
         popular_share=0.2,
         checkpoint_seconds=min(given.checkpoint_seconds, 2.0),
+        # The embedded broker makes members wait for each other: longer the longer their sessions are, and longest
+        # those that keep a name.
+        session_seconds=min(given.session_seconds, 6.0),
         worker_id="",
         metrics_port=0,
         http_host="127.0.0.1",

@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Self
 
 from consumers.embedded import start_tied
 from stream.errors import KeyartError
-from stream.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +66,7 @@ class Processes:
 
     def run(self, name: str, *arguments: str) -> Callable[[], bool]:
         """Start a command that ends by itself; the returned function says whether it has, without an error."""
-        one = self._start(name, arguments, {})
+        one = self._start(name, arguments)
 
         def done() -> bool:
             code = one.process.poll()
@@ -85,18 +84,17 @@ class Processes:
     def worker(self, name: str, *arguments: str) -> Callable[[], bool]:
         """Start a worker; the returned function says whether it owns its partitions."""
         ready_file = Path(self._ready_files.name) / name
-        variables = {f"{ENV_PREFIX}WORKER_ID": name}
-        self._start(name, (*arguments, "--ready-file", str(ready_file)), variables)
+        self._start(name, (*arguments, "--ready-file", str(ready_file)))
         return ready_file.exists
 
     def node(self, name: str, *arguments: str, says: str) -> Callable[[], bool]:
         """Start a process that is ready once it has written these words."""
-        one = self._start(name, arguments, {})
+        one = self._start(name, arguments)
         return lambda: says in one.tail()
 
-    def _start(self, name: str, arguments: tuple[str, ...], variables: Mapping[str, str]) -> _Running:
+    def _start(self, name: str, arguments: tuple[str, ...]) -> _Running:
         log = tempfile.TemporaryFile(prefix="keyart-demo-")  # noqa: SIM115 - has no name, and lives as long as needed
-        process = start_tied([self._command, *arguments], log, self._environment | dict(variables))
+        process = start_tied([self._command, *arguments], log, self._environment)
         one = _Running(name, process, log)
         self._running.append(one)
         return one

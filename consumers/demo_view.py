@@ -247,9 +247,8 @@ def closing_words(summary: Mapping[str, Any], names: Mapping[str, str]) -> str:
     )
     lines = ["", words, f"Played of shown: {', '.join(f'{p} {_percent(rates[p])}' for p in POLICIES)}."]
     if rates["explore"] and rates["personal"]:
-        lines.append(
-            f"Choosing for each member was worth {rates['personal'] / rates['explore'] - 1:+.0%} over chance."
-        )
+        gain = rates["personal"] / rates["explore"] - 1.0
+        lines.append(f"Choosing for each member was worth {gain:+.0%} over choosing by chance.")
     for title_id, personas in summary["chosen"].items():
         got = [f"{persona} lovers get {personas[persona]}" for persona in PERSONAS if persona in personas]
         if got:

@@ -175,6 +175,7 @@ class TableFollower:
                 self.connected = False
                 self.failures += 1
                 self._error = error
+                self._settled.set()
                 if self._complete_at != known_before:
                     backoff = _FIRST_BACKOFF_SECONDS
                 reason = str(error) if isinstance(error, KeyartError) else type(error).__name__

@@ -31,12 +31,13 @@ from stream.restore import FORMAT, Interrupted, Position, Restorer
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from stream.job import Counts, Job, Task
-    from stream.kafka import Assignment
+    from stream.kafka import Assignment, Message
     from stream.metrics import WorkerMetrics
     from stream.settings import Settings
+    from stream.topics import Topic
 
 _POLL_SECONDS = 0.05
 _TABLE_SECONDS = 0.1
@@ -102,6 +103,7 @@ class Session:
 
     def close(self) -> None:
         """Drop every client; leaves the group first, so that others take over at once."""
+        self._metrics.partitions.set(0)
         while self._open:
             client = self._open.pop()
             try:
@@ -130,22 +132,35 @@ class Session:
                 self._tables.poll(0.0)
                 next_tables = now + _TABLE_SECONDS
             for topic, partition, messages in batches:
-                self._tasks[partition].handle(topic, messages)
-                self._positions[partition][topic.name] = messages[-1].offset + 1
-                self._changed.add(partition)
-                self._counts.records += len(messages)
-                self._metrics.records.labels(topic.name).inc(len(messages))
+                self._handle(topic, partition, messages)
             drained = until_drained and not batches and self._drained()
             if now >= next_checkpoint or drained:
                 if metadata is not None:
                     self._checkpoint(metadata)
                 next_checkpoint = now + job.checkpoint_seconds
+                self._tell_lag()
             if job.publish_seconds is not None and (now >= next_publish or drained):
                 self._publish(now + (3600.0 if drained else _PUBLISH_BUDGET_SECONDS))
                 next_publish = now + job.publish_seconds
             if drained and not self._changed:
                 break
         self._finish()
+
+    def _handle(self, topic: Topic, partition: int, messages: Sequence[Message]) -> None:
+        started, metrics = time.monotonic(), self._metrics
+        metrics.record_age_seconds.labels(topic.name).observe(
+            max(self._now_ms() - messages[0].timestamp, 0) / 1000
+        )
+        self._tasks[partition].handle(topic, messages)
+        self._positions[partition][topic.name] = messages[-1].offset + 1
+        self._changed.add(partition)
+        self._counts.records += len(messages)
+        metrics.records.labels(topic.name).inc(len(messages))
+        metrics.batch_seconds.labels(topic.name).observe(time.monotonic() - started)
+
+    def _tell_lag(self) -> None:
+        for name, records in self._group.lag().items():
+            self._metrics.lag.labels(name).set(records)
 
     def _finish(self) -> None:
         """Commit what is still in memory, publish it, and deliver."""
@@ -239,6 +254,7 @@ class Session:
             self._group.open(partition, start[partition])
             self._positions[partition] = start[partition]
         self._assigned = True
+        self._metrics.partitions.set(len(assigned))
         log.info("partitions", worker=self._job.name, owned=sorted(assigned), restored=missing)
 
     def _drop(self, partition: int) -> None:

@@ -65,6 +65,7 @@ class Worker:
         self._stopping = False
         self.counts = Counts()
         self.ready = threading.Event()
+        metrics.ready.set_function(self.ready.is_set)
 
     def stop(self) -> None:
         """Ask the loop to commit what it has and to leave; safe in a signal handler, as it takes no lock.
@@ -93,7 +94,10 @@ class Worker:
         threading.Thread(target=self._watch_leaving, args=(done,), name="keyart-leaving", daemon=True).start()
         try:
             with Admin(self._settings) as admin:
-                admin.verify((*self._job.inputs, self._job.changelog, *self._job.outputs, *self._job.tables))
+                found = admin.verify(
+                    (*self._job.inputs, self._job.changelog, *self._job.outputs, *self._job.tables)
+                )
+            self._metrics.group_partitions.set(found[self._job.inputs[0].name])
             self._run_sessions(until_drained=until_drained)
         finally:
             done.set()

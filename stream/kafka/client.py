@@ -49,6 +49,11 @@ class Message(Protocol):
         ...
 
     @property
+    def timestamp(self) -> int:
+        """When it was written, milliseconds UTC."""
+        ...
+
+    @property
     def key(self) -> bytes | None:
         """The key as written."""
         ...

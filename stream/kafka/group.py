@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import IllegalStateError, KafkaTimeoutError
 
-from stream.errors import WorkerFailed
+from stream.errors import BrokerUnavailable, WorkerFailed
 from stream.kafka.client import Message, consumer_options, plainly, position_of
 
 if TYPE_CHECKING:
@@ -215,6 +215,25 @@ class GroupReader:
         """The next offset to read; it also moves past markers, which are no records."""
         place = TopicPartition(topic.full_name(self._settings.topic_prefix), partition)
         return position_of(self._client, place, self._settings)
+
+    def lag(self) -> dict[str, int]:
+        """Records of the open partitions that are still to be read, by the input's short name.
+
+        As of the last answer of the brokers, so asking costs nothing; a partition that has not been read from yet
+        counts for nothing. Empty during a rebalance.
+        """
+        behind = dict.fromkeys((topic.name for topic in self._topics.values()), 0)
+        if self.rebalancing:
+            return {}
+        try:
+            for name, topic in self._topics.items():
+                for partition in self._open:
+                    end = self._client.highwater(TopicPartition(name, partition))
+                    if end is not None:
+                        behind[topic.name] += max(end - self.position(topic, partition), 0)
+        except (IllegalStateError, BrokerUnavailable):
+            return {}  # a rebalance began meanwhile; nothing but a number was asked for
+        return behind
 
     def keep_alive(self) -> None:
         """Tell the group that the worker is at work, while everything is paused."""

@@ -25,26 +25,26 @@ from consumers.embedded import free_port
 pytestmark = pytest.mark.apache_kafka
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 DUPLICATE_MS = 60_000
+SPAN_MS = 10 * traffic.MINUTE_MS
+REPEATED_WITHIN_MS = 40_000
 
 
 def learner_traffic(seed, titles, count):
-    """Impressions in the order of time, some of them sent twice, with rewards that come a little later."""
+    """Impressions in the order of time; rewards, and repetitions within a minute of event time, come later."""
     rng = random.Random(seed)
-    shown = traffic.impressions(rng, titles, count, span_ms=10 * traffic.MINUTE_MS)
+    shown = traffic.impressions(rng, titles, count, span_ms=SPAN_MS)
     credits_of = defaultdict(list)
     for change in traffic.rewards(rng, shown):
         credits_of[change["impression_id"]].append(change)
-    records, later = [], []
+    due = []  # (place in the order, record); an impression's credits keep their order
     for i, impression in enumerate(shown):
-        records.append(("impressions", impression["title_id"], impression))
+        due.append((i, ("impressions", impression["title_id"], impression)))
         if rng.random() < 0.1:
-            records.append(records[-1])  # within a minute of event time: counts once
-        later.extend((i + 200, change) for change in credits_of[impression["impression_id"]])
-        while later and later[0][0] <= i:
-            change = later.pop(0)[1]
-            records.append(("rewards", change["title_id"], change))
-    records.extend(("rewards", change["title_id"], change) for _, change in later)
-    return records
+            later = rng.randrange(REPEATED_WITHIN_MS * count // SPAN_MS)
+            due.append((i + later, ("impressions", impression["title_id"], impression)))
+        changes = credits_of[impression["impression_id"]]
+        due.extend((i + 200, ("rewards", change["title_id"], change)) for change in changes)
+    return [record for _, record in sorted(due, key=lambda one: one[0])]
 
 
 def check_learner(wire, titles):

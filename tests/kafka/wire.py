@@ -117,7 +117,7 @@ class Wire:
         return len(self._described(group)["members"])
 
     def state(self, group: str) -> str:
-        """What a group is doing: ``Stable``, ``PreparingRebalance``, ``Empty``, ``Dead`` if there is none, …"""
+        """What a group is doing: ``Stable``, ``PreparingRebalance``, ``Empty``; ``Dead`` if there is none."""
         return str(self._described(group)["group_state"])
 
     def _described(self, group: str) -> Mapping[str, Any]:
