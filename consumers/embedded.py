@@ -152,8 +152,8 @@ def start_tied(
 ) -> subprocess.Popen[bytes]:
     """Start a program that, on Linux, ends with the thread that called this, even if that is killed.
 
-    It gets a process group of its own: Ctrl-C on a terminal asks the caller alone, who decides in what order things
-    end.
+    It gets a process group of its own: Ctrl-C on a terminal asks the caller alone, who decides in what order
+    things end.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ class ServableTitle:
         part.artwork_ids = tuple(self.artwork_ids[i] for i in kept)
         part._mean, part._factor, part._keys = self._mean[kept], self._factor[kept], self._keys[kept]
         part.impressions = self.impressions[kept]
-        part._popular = self._popular
+        part._popular = self._popular[0][kept], self._popular[1][kept]
         return part
 
     def scores(self, context: Mapping[str, float], policy: Policy) -> tuple[Floats, Floats]:

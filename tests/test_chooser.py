@@ -406,6 +406,15 @@ def test_a_context_never_exceeds_what_a_record_may_hold(taste: dict[str, float],
     assert not left_out or (len(context) == MAX_FEATURES and max(left_out) <= min(kept, default=1.0))
 
 
+def test_what_is_given_stays_even_where_the_taste_has_least_of_it() -> None:
+    """A full taste gives way with its smallest shares, but not with one that the caller has said anew."""
+    taste = {f"theme-{i:02}": i / 100 for i in range(MAX_FEATURES)}
+    context = merge(taste, {"theme-00": 5.0, "evening": 1.0})
+    assert len(context) == MAX_FEATURES
+    assert (context["theme-00"], context["evening"]) == (5.0, 1.0)
+    assert set(taste) - set(context) == {"theme-01"}
+
+
 @pytest.fixture(scope="module")
 def known() -> Iterator[ArtworkChooser]:
     """A chooser for many examples."""

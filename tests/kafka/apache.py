@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -130,6 +131,16 @@ class ApacheBroker:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """Stop the node's clock: it answers nothing, and nobody's connection breaks. See :meth:`thaw`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End the node and remove its log: nothing on it is wanted, so nothing is shut down politely."""

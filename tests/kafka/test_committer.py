@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 from members import Member, turn_all
+from wire import Wire
 
 from stream.errors import WorkerFailed
 from stream.kafka import Committer, Output
-from stream.topics import DEAD_LETTERS, IMPRESSIONS, LEARNER_CHANGELOG, REWARDS
+from stream.topics import DEAD_LETTERS, IMPRESSIONS, LEARNER_CHANGELOG, MAX_MESSAGE_BYTES, REWARDS
 
 OUTPUTS = [
     Output(LEARNER_CHANGELOG, b"title", b"state", 0),
@@ -98,6 +100,29 @@ def test_a_record_that_was_not_delivered_undoes_the_checkpoint(committer, metada
     assert wire.committed("learner") == {wire.places("impressions")[0]: 9}
 
 
+@pytest.mark.apache_kafka
+def test_a_record_whose_time_ran_out_undoes_the_checkpoint(settings, private_broker):
+    """A broker that stalls until a record expires, and then is well again: the client would commit without it."""
+    theirs = private_broker.settings(settings).model_copy(update={"transaction_seconds": 3.0})
+    member = Member(theirs)
+    turn_all([member], lambda: member.owned, "a place in the group")
+    metadata = member.reader.metadata()
+    ours = Committer(theirs, f"{theirs.topic_prefix}learner.w")
+    with closing(Wire(theirs)) as wire:
+        assert ours.commit(OUTPUTS[:1], offsets(wire, 1), metadata) == 1
+        private_broker.freeze()
+        thawing = threading.Timer(0.9 * theirs.transaction_seconds, private_broker.thaw)
+        thawing.start()
+        with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
+            ours.commit(OUTPUTS, offsets(wire, 7), metadata)
+        thawing.join()
+        ours.close()
+        Committer(theirs, f"{theirs.topic_prefix}learner.w").close()  # ends what was left open
+        assert written(wire) == [b"state"]
+        assert wire.committed("learner") == {wire.places("impressions")[0]: 1}
+    member.reader.close()
+
+
 def test_a_second_producer_of_the_same_name_fences_the_first(committer, metadata, wire):
     """A worker that was taken for dead and started again elsewhere cannot commit beside its successor."""
     first = committer()
@@ -142,7 +167,7 @@ def test_a_record_that_cannot_be_sent_is_a_failed_worker(committer, metadata, wi
     """What the client refuses before sending is as fatal as what the broker refuses."""
     ours = committer()
     with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
-        ours.commit([Output(REWARDS, b"key", b"x" * 2_000_000)], offsets(wire, 7), metadata)
+        ours.commit([Output(REWARDS, b"key", bytes(MAX_MESSAGE_BYTES + 1))], offsets(wire, 7), metadata)
     with pytest.raises(WorkerFailed, match="has failed before"):
         ours.commit([], offsets(wire, 7), metadata)
 

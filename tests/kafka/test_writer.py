@@ -47,7 +47,7 @@ def test_a_tombstone_is_a_record(writer, wire):
 
 def test_what_cannot_be_queued_is_counted_and_never_raised(writer, lost):
     """A record that is too large for any broker: False, one lost, and which it was."""
-    too_large = Output(topics.SNAPSHOTS, b"title", b"x" * 2_000_000)
+    too_large = Output(topics.SNAPSHOTS, b"title", bytes(topics.MAX_MESSAGE_BYTES + 1))
     assert not writer.write(too_large)
     assert writer.lost == 1
     assert [output for output, _ in lost] == [too_large]
