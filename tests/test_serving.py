@@ -35,7 +35,7 @@ from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from httpx import Response
+    from httpx2 import Response
 
     from stream.kafka import Output
 

@@ -94,6 +94,14 @@ class Process:
         """Ask it to end, as a supervisor does."""
         self.send(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """Stop it as a long swap or a sleeping machine does: it notices nothing. See :meth:`thaw`."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on where it was."""
+        self.send(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as the kernel does when memory runs out: it cannot do a thing about it."""
         self._process.kill()

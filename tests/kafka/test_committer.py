@@ -110,11 +110,17 @@ def test_a_record_whose_time_ran_out_undoes_the_checkpoint(settings, private_bro
     ours = Committer(theirs, f"{theirs.topic_prefix}learner.w")
     with closing(Wire(theirs)) as wire:
         assert ours.commit(OUTPUTS[:1], offsets(wire, 1), metadata) == 1
-        private_broker.freeze()
         thawing = threading.Timer(0.9 * theirs.transaction_seconds, private_broker.thaw)
-        thawing.start()
-        with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
-            ours.commit(OUTPUTS, offsets(wire, 7), metadata)
+
+        def stalling():
+            yield Output(LEARNER_CHANGELOG, b"title", b"delivered", 0)
+            ours._client.flush()
+            private_broker.freeze()
+            thawing.start()
+            yield Output(LEARNER_CHANGELOG, b"title", b"expires", 0)
+
+        with pytest.raises(WorkerFailed, match="Expiring 1 record"):
+            ours.commit(stalling(), offsets(wire, 7), metadata)
         thawing.join()
         ours.close()
         Committer(theirs, f"{theirs.topic_prefix}learner.w").close()  # ends what was left open

@@ -24,6 +24,7 @@ from consumers.embedded import free_port
 
 pytestmark = pytest.mark.apache_kafka
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
+INPUTS = ("impressions", "rewards")
 DUPLICATE_MS = 60_000
 SPAN_MS = 10 * traffic.MINUTE_MS
 REPEATED_WITHIN_MS = 40_000
@@ -121,13 +122,48 @@ def test_a_learner_joins_and_another_is_killed_under_load(settings, wire, keyart
         until(lambda: moved_past(wire, "learner", at_death), "the others have taken over", 40)
         assert load.running, "the load ended too soon to show anything"
         load.stop()
-        until(lambda: wire.drained("learner", ("impressions", "rewards")), "everything is learned")
+        until(lambda: wire.drained("learner", INPUTS), "everything is learned")
     for learner in learners:
         learner.terminate()
     for learner in learners:
         learner.succeed(10)
     assert "Traceback" not in "".join(learner.output() for learner in (victim, *learners))
     assert check_learner(wire, titles) > 5000
+
+
+@pytest.mark.parametrize("idle", [True, False], ids=["idle", "at work"])
+def test_a_learner_that_was_taken_for_dead_wakes_up(idle, settings, wire, keyart):
+    """A frozen learner's partitions go to another and come back: it neither commits what it had nor builds on it."""
+    titles = traffic.catalogue(titles=9, artworks=2)
+    load_catalogue(wire, titles)
+    records = learner_traffic(17, titles, 12_000)
+    frozen = keyart(settings, "learner", "--ready")
+    frozen.wait_ready()
+    other = keyart(settings, "learner", "--ready")
+    other.wait_ready()
+    until(lambda: wire.members("learner") == 2, "both learners are members")
+    wire.send(records[:2000])
+    until(lambda: wire.drained("learner", INPUTS), "the first part is learned")
+    with Load(wire, records[2000:], per_second=1000) as load:
+        if idle:
+            load.stop()
+        else:
+            at_work = wire.committed("learner")
+            until(lambda: moved_past(wire, "learner", at_work), "both are at work")
+        frozen.freeze()
+        until(lambda: wire.members("learner") == 1, "it is put out", 40)
+        before = wire.committed("learner")
+        wire.send(records[-2000:] if idle else ())
+        until(lambda: moved_past(wire, "learner", before), "the other learns in its place")
+        other.terminate()
+        other.succeed(10)
+        load.stop()
+        frozen.thaw()
+        wire.send(records[4000:5000] if idle else ())
+        until(lambda: wire.drained("learner", INPUTS), "it has learned the rest", 60)
+    frozen.terminate()
+    frozen.succeed(10)
+    check_learner(wire, titles)
 
 
 def test_a_named_learner_comes_back_at_once(settings, wire, keyart):
@@ -208,7 +244,7 @@ def test_a_learner_outlives_its_broker(settings, private_broker, keyart):
     private_broker.restart()
     with closing(Wire(theirs)) as wire:
         wire.send(records[half:])
-        until(lambda: wire.drained("learner", ("impressions", "rewards")), "it has learned the rest", 60)
+        until(lambda: wire.drained("learner", INPUTS), "it has learned the rest", 60)
         learner.terminate()
         learner.succeed(10)
         check_learner(wire, titles)
@@ -224,7 +260,7 @@ def test_a_worker_that_is_asked_to_leave_commits_first(worker, number, settings,
     titles = traffic.catalogue()
     load_catalogue(wire, titles)
     shown = traffic.impressions(rng, titles, 500)
-    inputs = {"learner": ("impressions", "rewards"), "viewing": ("plays",)}[worker]
+    inputs = {"learner": INPUTS, "viewing": ("plays",)}[worker]
     sent = {
         "learner": [("impressions", one["title_id"], one) for one in shown],
         "viewing": [("plays", one["member_id"], one) for one in traffic.plays(rng, shown)],

@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 import pytest
 import traffic
 from hanging import Stopped, needs_proc
@@ -38,7 +38,7 @@ class Node:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.url = ""
-        self.http = httpx.Client(timeout=20)
+        self.http = httpx2.Client(timeout=20)
 
     def wait_ready(self) -> None:
         """Wait until it has announced itself."""
@@ -54,7 +54,7 @@ class Node:
         """The JSON at a path."""
         return self.http.get(self.url + path).json()
 
-    def post(self, path: str, **body: Any) -> httpx.Response:
+    def post(self, path: str, **body: Any) -> httpx2.Response:
         """Send JSON to a path."""
         return self.http.post(self.url + path, json=body)
 
@@ -307,6 +307,6 @@ def test_a_signal_while_it_starts_ends_it(settings: Settings, keyart: Callable[.
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.HTTPError:
+        return httpx2.get(url, timeout=5).status_code == 200
+    except httpx2.HTTPError:
         return False
