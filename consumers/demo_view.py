@@ -26,8 +26,8 @@ _LINE_SECONDS = 5.0
 #: Policies in the order of what they know, and what each does.
 POLICIES = {
     "explore": "any artwork, by chance",
-    "popular": "the best one for everyone",
-    "personal": "the best one for this member",
+    "popular": "the best for everyone",
+    "personal": "the best for this member",
 }
 _STYLE = {"explore": "dim", "popular": "cyan", "personal": "bold green"}
 
@@ -91,6 +91,7 @@ class Screen:
         self._console = console
         self._url = url
         self._audience = audience
+        self._seconds = seconds
         self._until = "until Ctrl-C" if seconds is None else f"of {seconds:.0f} s"
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._next_line = 0.0
@@ -107,8 +108,9 @@ class Screen:
     def show(self, frame: Frame) -> None:
         """Show this moment."""
         if self._live is not None:
+            elapsed = min(frame.elapsed, self._seconds or frame.elapsed)
             head = Text.assemble(
-                (self._audience, "bold"), (f"   {frame.elapsed:.0f} s {self._until}   {self._url}", "dim")
+                (self._audience, "bold"), (f"   {elapsed:.0f} s {self._until}   {self._url}", "dim")
             )
             self._live.update(Group(head, picture(frame)), refresh=True)
         elif frame.elapsed >= self._next_line:
@@ -136,7 +138,7 @@ def picture(frame: Frame) -> RenderableType:
         _indent(_liked(frame)),
         _title("The loop", "counted on the topics"),
         _indent(_loop(frame)),
-        _title(f"{frame.spread}: no artwork suits all", "what personal members got lately, and who gets it"),
+        _title(f"{frame.spread}: no artwork suits all", "shown to personal members lately"),
         _indent(_shares(frame)),
     )
 
@@ -196,14 +198,15 @@ def _shares(frame: Frame) -> Table:
 def _loop(frame: Frame) -> RenderableType:
     p50, p99 = frame.fresh
     return Group(
+        Text(f"{frame.impressions:,} impressions   {frame.plays:,} plays   {frame.rewards:,} rewards"),
         Text(
-            f"{frame.impressions:,} impressions   {frame.plays:,} plays   {frame.rewards:,} rewards   "
-            f"{frame.snapshots:,} snapshots   {frame.dead_letters:,} dead letters"
+            f"{frame.snapshots:,} snapshots   {frame.dead_letters:,} dead letters   "
+            f"{frame.events_per_second:.0f} events/s"
         ),
         Text.assemble(
-            f"{frame.events_per_second:.0f} events/s; an event changes what is chosen after ",
+            "an event changes what is chosen after ",
             (_seconds(p50), "bold"),
-            f" ({_seconds(p99)} at the 99th percentile)",
+            f", 99 of 100 within {_seconds(p99)}",
         ),
     )
 

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from stream.choice import Choice
     from stream.settings import Settings
 
-_STRETCHES = 30
+_STRETCHES = 24
 _ASKED, _ASKED_AT_END = 40, 400
 _RECENT = 5000
 _ROUNDING = 1e-6
+_LEAST = 20
+_RATE_SECONDS = 0.4  # over less than that a rate says little
 
 
 class Watch:
@@ -45,7 +47,7 @@ class Watch:
         self._tally = Tally(settings)
         self._fresh = Freshness(chooser.snapshot)
         self._began = self._last = time.monotonic()
-        self._events = 0
+        self._events, self._rate = 0, 0.0
         self._stretches: list[dict[str, tuple[int, int]]] = []
 
     def close(self) -> None:
@@ -72,8 +74,9 @@ class Watch:
         tally, report, now = self._tally, self.report, time.monotonic()
         if not report.impressions:
             self._began = now  # the audience still tells what it watched before
-        rate = (report.events - self._events) / max(now - self._last, 1e-3)
-        self._events, self._last = report.events, now
+        if now - self._last > _RATE_SECONDS:
+            self._rate = (report.events - self._events) / (now - self._last)
+            self._events, self._last = report.events, now
         scene = self._scene
         liked = scene.liked(self._chooser, self._settings, scene.compared, PERSONAS, _ASKED)
         return Frame(
@@ -85,7 +88,7 @@ class Watch:
             spread=scene.names[scene.spread],
             shares=scene.shares(),
             fresh=(self._fresh.percentile(0.5, _RECENT), self._fresh.percentile(0.99, _RECENT)),
-            events_per_second=rate,
+            events_per_second=self._rate,
             impressions=tally.impressions,
             plays=tally.plays,
             rewards=tally.rewarded,
@@ -99,10 +102,7 @@ class Watch:
         step = -(-len(self._stretches) // _STRETCHES)
         cuts = [dict.fromkeys(POLICIES, (0, 0)), *self._stretches[step - 1 :: step]]
         return {
-            policy: [
-                (to[policy][1] - since[policy][1]) / shown if (shown := to[policy][0] - since[policy][0]) else None
-                for since, to in itertools.pairwise(cuts)
-            ]
+            policy: [_rate(since[policy], to[policy]) for since, to in itertools.pairwise(cuts)]
             for policy in POLICIES
         }
 
@@ -138,6 +138,12 @@ class Watch:
             "records": dict(tally.records),
             "audience": self.report.as_dict(),
         }
+
+
+def _rate(since: tuple[int, int], to: tuple[int, int]) -> float | None:
+    """The take rate between two moments; None where too little was shown to say."""
+    shown, taken = to[0] - since[0], to[1] - since[1]
+    return taken / shown if shown >= _LEAST else None
 
 
 def empty_summary() -> dict[str, Any]:

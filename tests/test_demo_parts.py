@@ -70,7 +70,9 @@ def test_the_picture_tells_what_was_learned() -> None:
         *("eleven", "60%", "sci-fi lovers", "the-lab", "12,345 impressions", "7 dead letters", "0.40 s", "0.90 s"),
     ):
         assert words in text
-    assert max(map(len, text.splitlines())) <= 100
+    narrow = drawn(picture(replace(FRAME, rates=dict.fromkeys(FRAME.rates, [0.2] * 24))), width=80)
+    assert len(narrow.splitlines()) == len(text.splitlines()), "it fits a terminal of 80 columns"
+    assert "…" not in narrow
 
 
 def test_the_picture_can_be_drawn_before_anything_is_known() -> None:

@@ -157,7 +157,11 @@ def keyart(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[
 
 @pytest.fixture(autouse=True)
 def _apache_kafka_alone(request: pytest.FixtureRequest) -> None:
-    """Skip what the embedded broker cannot show."""
+    """Skip what the embedded broker cannot show.
+
+    It has no proof of exactly-once to give, and takes the end of a partition for the place after the first record
+    of its last batch: whoever restores from it may be told that records are missing.
+    """
     if request.node.get_closest_marker("apache_kafka") is not None:
         used = request.getfixturevalue("broker")
         if used.kind == "embedded":

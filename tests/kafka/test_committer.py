@@ -70,6 +70,7 @@ def offsets(wire, offset):
     return {(wire.prefix + IMPRESSIONS.name, 0): offset}
 
 
+@pytest.mark.apache_kafka
 def test_records_and_offsets_come_together(committer, metadata, wire):
     """A commit makes every record and the group's offset visible, headers and partition as asked for."""
     ours = committer()

@@ -83,6 +83,28 @@ def check_learner(wire, titles):
     return len(shown)
 
 
+def viewing_traffic(rng, titles, count):
+    """Plays of so many impressions, some of them sent twice."""
+    played = traffic.plays(rng, traffic.impressions(rng, titles, count, members=60))
+    again = [play for play in played for _ in range(1 + (rng.random() < 0.2))]
+    return [("plays", play["member_id"], play) for play in again]
+
+
+def check_viewing(wire, titles):
+    """Each impression has its reward, by credits that add up with none too many; tastes count each play."""
+    sent = list(values(wire.read("plays")))
+    expected = recount.credited(sent, titles)
+    changes = list(values(wire.read("rewards")))
+    assert recount.added_up(changes) == pytest.approx({k: r for k, r in expected.items() if r > 0}, abs=1e-9)
+    total: dict[str, float] = defaultdict(float)
+    for change in changes:
+        total[change["impression_id"]] += change["credit"]
+        assert change["reward"] == pytest.approx(total[change["impression_id"]], abs=1e-9)
+    views = {member_id: taste["views"] for member_id, taste in wire.latest("tastes").items() if taste["views"]}
+    assert views == recount.views(sent, titles)
+    assert wire.read("dead-letters") == []
+
+
 def moved_past(wire, group, before):
     """Whether a group has committed something beyond these offsets in each of their partitions."""
     now = wire.committed(group)
@@ -131,39 +153,58 @@ def test_a_learner_joins_and_another_is_killed_under_load(settings, wire, keyart
     assert check_learner(wire, titles) > 5000
 
 
-@pytest.mark.parametrize("idle", [True, False], ids=["idle", "at work"])
-def test_a_learner_that_was_taken_for_dead_wakes_up(idle, settings, wire, keyart):
-    """A frozen learner's partitions go to another and come back: it neither commits what it had nor builds on it."""
+def test_a_learner_that_slept_does_not_commit_what_it_had(settings, wire, keyart):
+    """A learner frozen at work wakes up when another has gone on with its partitions: its checkpoint is fenced."""
     titles = traffic.catalogue(titles=9, artworks=2)
     load_catalogue(wire, titles)
-    records = learner_traffic(17, titles, 12_000)
-    frozen = keyart(settings, "learner", "--ready")
-    frozen.wait_ready()
-    other = keyart(settings, "learner", "--ready")
+    sleeper, other = (keyart(settings, "learner", "--ready") for _ in range(2))
+    sleeper.wait_ready()
     other.wait_ready()
     until(lambda: wire.members("learner") == 2, "both learners are members")
-    wire.send(records[:2000])
-    until(lambda: wire.drained("learner", INPUTS), "the first part is learned")
-    with Load(wire, records[2000:], per_second=1000) as load:
-        if idle:
-            load.stop()
-        else:
-            at_work = wire.committed("learner")
-            until(lambda: moved_past(wire, "learner", at_work), "both are at work")
-        frozen.freeze()
+    with Load(wire, learner_traffic(17, titles, 20_000), per_second=1000) as load:
+        until(
+            lambda: moved_past(wire, "learner", dict.fromkeys(wire.places("impressions"), 0)), "both are at work"
+        )
+        sleeper.freeze()
         until(lambda: wire.members("learner") == 1, "it is put out", 40)
-        before = wire.committed("learner")
-        wire.send(records[-2000:] if idle else ())
-        until(lambda: moved_past(wire, "learner", before), "the other learns in its place")
-        other.terminate()
-        other.succeed(10)
+        at_sleep = wire.committed("learner")
+        until(lambda: moved_past(wire, "learner", at_sleep), "the other learns in its place")
+        sleeper.thaw()
+        until(lambda: wire.members("learner") == 2, "it is back")
+        assert load.running, "the load ended too soon to show anything"
         load.stop()
-        frozen.thaw()
-        wire.send(records[4000:5000] if idle else ())
-        until(lambda: wire.drained("learner", INPUTS), "it has learned the rest", 60)
-    frozen.terminate()
-    frozen.succeed(10)
+        until(lambda: wire.drained("learner", INPUTS), "everything is learned", 60)
+    for learner in (sleeper, other):
+        learner.terminate()
+        learner.succeed(10)
     check_learner(wire, titles)
+
+
+def test_a_viewing_worker_that_slept_credits_nothing_twice(settings, wire, keyart):
+    """A frozen worker's members go to another, which credits and leaves: the sleeper takes over its state."""
+    rng = random.Random(18)
+    titles = traffic.catalogue(titles=5)
+    load_catalogue(wire, titles)
+    records = viewing_traffic(rng, titles, 1500)
+    third = len(records) // 3
+    sleeper, other = (keyart(settings, "viewing", "--ready") for _ in range(2))
+    sleeper.wait_ready()
+    other.wait_ready()
+    until(lambda: wire.members("viewing") == 2, "both workers are members")
+    wire.send(records[:third])
+    until(lambda: wire.drained("viewing", ("plays",)), "the first part is credited")
+    sleeper.freeze()
+    until(lambda: wire.members("viewing") == 1, "it is put out", 40)
+    wire.send(records[third : 2 * third])
+    until(lambda: wire.drained("viewing", ("plays",)), "the other credits in its place")
+    other.terminate()
+    other.succeed(10)
+    sleeper.thaw()
+    wire.send(records[2 * third :])
+    until(lambda: wire.drained("viewing", ("plays",)), "it credits again", 60)
+    sleeper.terminate()
+    sleeper.succeed(10)
+    check_viewing(wire, titles)
 
 
 def test_a_named_learner_comes_back_at_once(settings, wire, keyart):
@@ -192,11 +233,7 @@ def test_a_viewing_worker_is_killed_under_load(settings, wire, keyart):
     rng = random.Random(13)
     titles = traffic.catalogue(titles=5)
     load_catalogue(wire, titles)
-    shown = traffic.impressions(rng, titles, 12_000, members=60)
-    played = traffic.plays(rng, shown)
-    again = [play for play in played for _ in range(1 + (rng.random() < 0.2))]
-    records = [("plays", play["member_id"], play) for play in again]
-    with Load(wire, records, per_second=700) as load:
+    with Load(wire, viewing_traffic(rng, titles, 12_000), per_second=700) as load:
         first = keyart(settings, "viewing", "--ready")
         first.wait_ready()
         until(lambda: wire.committed("viewing"), "it works")
@@ -216,17 +253,7 @@ def test_a_viewing_worker_is_killed_under_load(settings, wire, keyart):
         third.terminate()
         third.succeed(10)
 
-    sent = list(values(wire.read("plays")))
-    expected = recount.credited(sent, titles)
-    changes = list(values(wire.read("rewards")))
-    assert recount.added_up(changes) == pytest.approx({k: r for k, r in expected.items() if r > 0}, abs=1e-9)
-    total: dict[str, float] = defaultdict(float)
-    for change in changes:
-        total[change["impression_id"]] += change["credit"]
-        assert change["reward"] == pytest.approx(total[change["impression_id"]], abs=1e-9)
-    views = {member_id: taste["views"] for member_id, taste in wire.latest("tastes").items() if taste["views"]}
-    assert views == recount.views(sent, titles)
-    assert wire.read("dead-letters") == []
+    check_viewing(wire, titles)
 
 
 def test_a_learner_outlives_its_broker(settings, private_broker, keyart):

@@ -42,6 +42,7 @@ def test_members_share_the_partitions_and_the_same_of_every_input(join, wire):
         assert of["impressions"] == of["rewards"] != set()
 
 
+@pytest.mark.apache_kafka
 def test_a_join_that_ends_between_two_polls_is_not_thrown_away(settings, wire):
     """A worker that is busy while the group answers takes the answer up later, and nobody has to join again."""
     reader = GroupReader(settings, "learner", INPUTS)
@@ -62,6 +63,7 @@ def test_the_share_of_a_member_that_leaves_goes_to_those_who_stay(join):
     turn_all([staying], lambda: staying.owned == {0, 1, 2}, "the one who stays owns all", 5)
 
 
+@pytest.mark.apache_kafka
 def test_nothing_is_read_and_no_membership_given_while_partitions_move(join, wire):
     """From the moment a rebalance is noticed there is nothing to commit under, until the new share is opened."""
     first = join()
@@ -105,6 +107,7 @@ def test_positions_move_past_what_is_no_record(join, wire, transactional):
     assert member.reader.position(IMPRESSIONS, 1) == 0
 
 
+@pytest.mark.apache_kafka
 def test_reading_starts_where_it_is_told(join, wire):
     """Opening a partition decides where to read from; the group's own offsets do not."""
     wire.send(("impressions", f"title-{i}", b"%d" % i) for i in range(40))

@@ -139,6 +139,7 @@ def test_impressions_and_rewards_in_snapshots_out(seed, wide, wire, keyart):
     assert wire.read("dead-letters") == []
 
 
+@pytest.mark.apache_kafka
 def test_a_learner_that_comes_back_goes_on_where_it_stood(wide, wire, keyart):
     """Learned in three sittings by three processes, the posterior is that of all the records together."""
     rng = random.Random(6)

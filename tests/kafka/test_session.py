@@ -1,0 +1,120 @@
+"""stream.session: which state survives a rebalance, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from stream.job import Counts, Job
+from stream.kafka import Committer, Output
+from stream.metrics import WorkerMetrics
+from stream.restore import FORMAT, Position
+from stream.session import Session
+from stream.topics import CATALOGUE, PLAYS, VIEWING_CHANGELOG
+
+SENT = 60
+
+
+class CountingTask:
+    """Counts the plays of a partition; its whole state is the count."""
+
+    def __init__(self, partition, _refresh):
+        self.partition = partition
+        self.count = 0
+
+    def restore(self, messages):
+        """The last count there is."""
+        for message in messages:
+            self.count = int(message.value)
+
+    def remember(self, topic, messages):
+        """Nothing."""
+
+    def handle(self, topic, messages):
+        """Count."""
+        self.count += len(messages)
+
+    def checkpoint(self):
+        """The count."""
+        return [Output(VIEWING_CHANGELOG, b"count", b"%d" % self.count, self.partition)]
+
+    def reread(self):
+        """Nothing."""
+        return {}
+
+    def publish(self, now_ms, deadline):
+        """Nothing."""
+        return ()
+
+    def mark_unpublished(self, key):
+        """Nothing."""
+
+
+@pytest.fixture
+def start(settings):
+    """Starts sessions that count plays, each until everything is counted."""
+    job = Job("viewing", (PLAYS,), VIEWING_CHANGELOG, (), {CATALOGUE: lambda _: None}, CountingTask, 0.1)
+    sessions = []
+
+    def counted():
+        metrics, counts = WorkerMetrics(CollectorRegistry()), Counts()
+        session = Session(
+            settings,
+            job,
+            metrics,
+            lambda: 0,
+            counts,
+            stopping=lambda: False,
+            on_hang=pytest.fail,
+        )
+        sessions.append(session)
+        session.run(threading.Event(), until_drained=True)
+        return session, counts
+
+    yield counted
+    for session in sessions:
+        session.close()
+
+
+def counts_of(session):
+    """The count of each partition."""
+    return {partition: task.count for partition, task in session._tasks.items()}
+
+
+@pytest.mark.apache_kafka
+def test_state_comes_back_as_it_was_committed(start, wire):
+    """A session that ends leaves its state to the next, with the place to go on from."""
+    wire.send(("plays", f"member-{i}", b"x") for i in range(SENT))
+    first, _ = start()
+    expected = {place.partition: end for place, end in wire.ends("plays").items()}
+    assert counts_of(first) == expected
+    first.close()
+    second, counts = start()
+    assert counts_of(second) == expected
+    assert (counts.restores, counts.records) == (3, 0)
+
+
+@pytest.mark.apache_kafka
+def test_only_what_nobody_else_has_moved_is_kept_through_a_rebalance(start, settings, wire):
+    """Dealt the same partitions again, a worker keeps all state but that which another has gone on with."""
+    wire.send(("plays", f"member-{i}", b"x") for i in range(SENT))
+    session, counts = start()
+    before, tasks = counts_of(session), dict(session._tasks)
+    wire.send(("plays", f"member-{i}", b"x") for i in range(SENT))
+    end = wire.ends("plays")[wire.places("plays")[1]]
+    other = Committer(settings, f"{settings.topic_prefix}viewing.other")
+    theirs = [
+        Output(VIEWING_CHANGELOG, b"count", b"%d" % end, 1),
+        Position(FORMAT, {"plays": end}).output(VIEWING_CHANGELOG, 1),
+    ]
+    other.commit(theirs, {tuple(wire.places("plays")[1]): end}, session._group.metadata())
+    other.close()
+
+    session._take(frozenset({0, 1, 2}))
+    assert counts_of(session) == before | {1: end}
+    assert [session._tasks[partition] is tasks[partition] for partition in range(3)] == [True, False, True]
+    assert counts.restores == 3 + 1
+    session.run(threading.Event(), until_drained=True)
+    assert counts_of(session) == {place.partition: end for place, end in wire.ends("plays").items()}
