@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from consumers.shared_prior import SharedPriorView
 from stream.codec import decode, decode_key, encode_fields
 from stream.dead_letters import dead_letter
 from stream.duplicates import RecentIds
@@ -17,12 +19,14 @@ from stream.job import Job
 from stream.kafka import Output
 from stream.learning import LearningRules, TitleBook, Unsound
 from stream.records import Impression, RewardChange
+from stream.teaching import PartitionLessons, write_lessons
 from stream.topics import (
     CATALOGUE,
     DEAD_LETTERS,
     IMPRESSIONS,
     LEARNER_CHANGELOG,
     REWARDS,
+    SHARED_PRIOR,
     SNAPSHOTS,
 )
 
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from consumers.catalogue_view import CatalogueView
     from stream.kafka import Message
     from stream.metrics import WorkerMetrics
+    from stream.prior import Taught
+    from stream.records import Title
     from stream.settings import Settings
     from stream.topics import Topic
 
@@ -39,19 +45,29 @@ R = TypeVar("R", Impression, RewardChange)
 
 log = structlog.get_logger("keyart")
 
+#: Titles solved in one go: enough to be quick, few enough to keep a deadline.
+_AT_ONCE = 32
+#: The longest that a checkpoint works out what titles teach; what is left waits for the next.
+_TEACHING_SECONDS = 0.5
+#: Titles are published again when what the catalogue teaches has moved by so much,
+_REPUBLISH = 0.02
+#: and what they teach is worked out again at so much.
+_RECONSIDER = 0.05
+
 
 def learner_job(settings: Settings, catalogue: CatalogueView, metrics: WorkerMetrics) -> Job:
     """What a learner reads, keeps and writes."""
+    shared = SharedPriorView() if settings.shared_prior else None
 
     def new_task(partition: int, refresh: Callable[[], object]) -> LearnerTask:
-        return LearnerTask(partition, settings, catalogue, metrics, refresh)
+        return LearnerTask(partition, settings, catalogue, metrics, refresh, shared=shared)
 
     return Job(
         name="learner",
         inputs=(IMPRESSIONS, REWARDS),
         changelog=LEARNER_CHANGELOG,
-        outputs=(SNAPSHOTS, DEAD_LETTERS),
-        tables={CATALOGUE: catalogue.apply},
+        outputs=(SNAPSHOTS, DEAD_LETTERS) if shared is None else (SNAPSHOTS, SHARED_PRIOR, DEAD_LETTERS),
+        tables={CATALOGUE: catalogue.apply} | ({} if shared is None else {SHARED_PRIOR: shared.apply}),
         new_task=new_task,
         checkpoint_seconds=settings.checkpoint_seconds,
         publish_seconds=settings.publish_seconds,
@@ -67,6 +83,8 @@ class LearnerTask:
         Its number.
     refresh
         Reads the catalogue to its end: called before a title is declared unknown.
+    shared
+        What the catalogue teaches; None: every artwork learns by itself.
     """
 
     def __init__(
@@ -76,8 +94,14 @@ class LearnerTask:
         catalogue: CatalogueView,
         metrics: WorkerMetrics,
         refresh: Callable[[], object],
+        *,
+        shared: SharedPriorView | None = None,
     ) -> None:
         self._partition = partition
+        self._shared = shared
+        self._lessons = PartitionLessons()
+        self._reconsidered: Taught | None = None  # what was taught when every title was last reconsidered
+        self._published: Taught | None = None  # and when every title was last published
         self._worker = settings.worker_name
         self._configured = settings.features
         self._catalogue = catalogue
@@ -88,6 +112,7 @@ class LearnerTask:
         self._book = TitleBook(self._columns(), LearningRules.of(settings))
         self._changed: dict[str, None] = {}  # titles whose state is not in the changelog, in order of change
         self._unpublished: dict[str, None] = {}
+        self._outdated: dict[str, None] = {}  # published from what the catalogue taught before
         self._dead: list[Output] = []
         self._uncounted: dict[str, float] = {}  # by policy: reward learned that its metric does not show yet
 
@@ -100,7 +125,7 @@ class LearnerTask:
         """Take back titles from the changelog."""
         for message in messages:
             if message.value is not None:
-                self._book.restore(message.value)
+                self._lessons.mark([self._book.restore(message.value)])
 
     def remember(self, topic: Topic, messages: Sequence[Message]) -> None:
         """See impressions again that were learned in the last minute."""
@@ -120,7 +145,8 @@ class LearnerTask:
         return {} if oldest is None else {IMPRESSIONS.name: oldest}
 
     def checkpoint(self) -> Iterable[Output]:
-        """Changed titles, and dead letters."""
+        """Changed titles, what the partition's titles teach, and dead letters."""
+        self._lessons.mark(self._changed)
         outputs = [
             Output(
                 LEARNER_CHANGELOG,
@@ -130,10 +156,31 @@ class LearnerTask:
             )
             for title_id in self._changed
         ]
+        outputs += self._teach()
         outputs += self._dead
         self._changed.clear()
         self._dead.clear()
         return outputs
+
+    def _teach(self) -> list[Output]:
+        """What the partition's titles teach, as of now; nothing while some are still to be worked out."""
+        if self._shared is None:
+            return []
+        taught = self._shared.taught(self._book.sums.space.columns)
+        if self._reconsidered is None or taught.differs_from(self._reconsidered, _RECONSIDER):
+            self._reconsidered = taught
+            self._lessons.mark_all()
+        deadline = time.monotonic() + _TEACHING_SECONDS
+        lessons = self._lessons
+        while lessons.stale and time.monotonic() < deadline:
+            some = list(islice(lessons.stale, _AT_ONCE))
+            titles = [title for title_id in some if (title := self._catalogue.get(title_id)) is not None]
+            for title_id in set(some) - {title.title_id for title in titles}:
+                lessons.forget(title_id)
+            lessons.refresh(self._book, titles, taught)
+        if lessons.stale:
+            return []
+        return [Output(SHARED_PRIOR, str(self._partition).encode(), write_lessons(lessons.total()))]
 
     # --- learning
 
@@ -233,22 +280,40 @@ class LearnerTask:
     # --- publishing
 
     def publish(self, now_ms: int, deadline: float) -> Iterable[Output]:
-        """Snapshots of changed titles, oldest change first, until the deadline; tombstones of withdrawn ones."""
+        """Snapshots of changed titles, oldest change first; then of those that the catalogue taught otherwise.
+
+        Stops at the deadline, where more titles wait for the next time. A withdrawn title gets a tombstone.
+        """
         self._follow_catalogue()
-        for title_id in list(self._unpublished):
-            if time.monotonic() > deadline:
-                return
-            del self._unpublished[title_id]
+        taught = None if self._shared is None else self._shared.taught(self._book.sums.space.columns)
+        if taught is not None and (self._published is None or taught.differs_from(self._published, _REPUBLISH)):
+            self._published = taught
+            places = self._catalogue.partition_of
+            self._outdated = {t: None for t in self._catalogue.titles if places.get(t) == self._partition}
+        for waiting in (self._unpublished, self._outdated):
+            while waiting:
+                if time.monotonic() > deadline:
+                    return
+                some = list(islice(waiting, _AT_ONCE))
+                for title_id in some:
+                    self._unpublished.pop(title_id, None)
+                    self._outdated.pop(title_id, None)
+                yield from self._snapshots(some, now_ms, taught)
+
+    def _snapshots(self, title_ids: Sequence[str], now_ms: int, taught: Taught | None) -> Iterable[Output]:
+        titles: list[Title] = []
+        for title_id in title_ids:
             title = self._catalogue.get(title_id)
-            value = None
-            if title is not None:
-                try:
-                    value = encode_fields(self._book.snapshot(title, now_ms))
-                except Unsound as reason:
-                    self._metrics.publish_refused.inc()
-                    log.warning("snapshot refused", title=title_id, reason=str(reason))
-                    continue
-            yield Output(SNAPSHOTS, title_id.encode(), value, self._partition)
+            if title is None:
+                yield Output(SNAPSHOTS, title_id.encode(), None, self._partition)
+            else:
+                titles.append(title)
+        for title, found in self._book.snapshots(titles, now_ms, taught):
+            if isinstance(found, Unsound):
+                self._metrics.publish_refused.inc()
+                log.warning("snapshot refused", title=title.title_id, reason=str(found))
+            else:
+                yield Output(SNAPSHOTS, title.title_id.encode(), encode_fields(found), self._partition)
 
     def mark_unpublished(self, key: bytes) -> None:
         """Publish this title again, if it is one of ours."""

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def solve(
-    gram: Floats, moment: Floats, prior_precision: Floats, noise_precision: float, prior_mean: Floats
+    gram: Floats,
+    moment: Floats,
+    prior_precision: Floats,
+    noise_precision: float | Floats,
+    prior_mean: Floats,
 ) -> tuple[Floats, Floats]:
     """Posterior mean and Cholesky factor of the posterior covariance.
 
@@ -29,9 +33,9 @@ def solve(
     moment
         c = Σ r x over rewards, shape (…, d).
     prior_precision
-        λ, shape (d,), every element > 0.
+        λ, shape (d,) or (…, d), every element > 0.
     noise_precision
-        β > 0: one over the variance of a reward around its mean.
+        β > 0: one over the variance of a reward around its mean; a number or shape (…).
     prior_mean
         m₀, shape (d,) or (…, d).
 
@@ -56,7 +60,8 @@ def solve(
     """
     d = gram.shape[-1]
     index = np.arange(d)
-    precision = noise_precision * gram
+    beta = np.asarray(noise_precision)
+    precision = beta[..., None, None] * gram
     precision[..., index, index] += prior_precision
     diagonal = precision[..., index, index]
     if not (diagonal > 0).all():
@@ -68,7 +73,7 @@ def solve(
     lower = np.linalg.cholesky(precision[..., ::-1, ::-1])
     inverse = np.linalg.inv(lower)[..., ::-1, ::-1]
     factor = np.tril(np.swapaxes(inverse, -1, -2)) * scale[..., :, None]
-    natural = prior_precision * prior_mean + noise_precision * moment
+    natural = prior_precision * prior_mean + beta[..., None] * moment
     mean = np.einsum("...ij,...j->...i", factor, np.einsum("...ji,...j->...i", factor, natural))
     return mean, factor
 

@@ -246,6 +246,14 @@ def priors(sums: TitleSums, taught: Taught) -> TitlePriors:
     return TitlePriors(rate, response, normal.beta, prior_precision, prior_mean)
 
 
+def independent(sums: TitleSums, prior_precision: float, noise_precision: float) -> TitlePriors:
+    """Where artworks start from that learn by themselves: at 0, with the same precision for every weight."""
+    n, d = len(sums.starts), sums.moment.shape[1]
+    zero = np.zeros((n, d))
+    beta, precision = np.full(n, noise_precision), np.full((n, d), prior_precision)
+    return TitlePriors(np.zeros(n), zero, beta, precision, np.zeros_like(sums.moment))
+
+
 def lessons_on_weights(sums: TitleSums, taught: Taught) -> tuple[Floats, Floats]:
     """What each title adds to the precision and to the natural mean of w: shapes (n, d, d) and (n, d).
 

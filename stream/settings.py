@@ -73,9 +73,15 @@ class Settings(BaseSettings):
 
     # --- Learning
     features: Names = Field((), description="Context features to learn from; empty: the catalogue's themes")
-    prior_precision: float = Field(10.0, gt=0, le=1e9, description="Prior precision of every weight (1/variance)")
+    shared_prior: bool = Field(True, description="Artworks start from what the whole catalogue teaches")
+    prior_precision: float = Field(
+        10.0, gt=0, le=1e9, description="Without it: prior precision of every weight (1/variance)"
+    )
     noise_precision: float = Field(
-        20.0, gt=0, le=1e9, description="Precision of a reward around its mean (1/variance)"
+        20.0, gt=0, le=1e9, description="Without it: precision of a reward around its mean (1/variance)"
+    )
+    half_life_days: float = Field(
+        0, ge=0, le=36500, description="How fast the learner forgets, in event time; 0: it does not"
     )
     checkpoint_seconds: Seconds = Field(5, description="How often a learner commits what it learned")
     publish_seconds: Seconds = Field(0.5, description="How often changed titles are published")
@@ -102,6 +108,9 @@ class Settings(BaseSettings):
     explore_share: Share = Field(0.02, description="Members who get a uniform choice")
     popular_share: Share = Field(0.05, description="Members who get the best single artwork for everyone")
     uniform_floor: Share = Field(0.01, description="Share of uniform choice within the other two policies")
+    exploration: float = Field(
+        0.1, ge=0, le=10, description="Width of the Thompson draw; 1 is the textbook's, 0 chooses greedily"
+    )
     bucket_hours: Annotated[float, Field(gt=0, le=24 * 365)] = Field(
         24, description="A member's draws stay the same for so long"
     )

@@ -76,8 +76,10 @@ class ArtworkSums:
         self.plays = np.concatenate([self.plays, np.zeros(slots - n, dtype=np.int64)])
         self.reward = np.concatenate([self.reward, np.zeros(slots - n)])
 
-    def learn_impressions(self, slots: Slots, contexts: Sequence[Mapping[str, float]]) -> int:
-        """Count n impressions: S += x xᵀ each; returns how many features were unknown.
+    def learn_impressions(
+        self, slots: Slots, contexts: Sequence[Mapping[str, float]], weights: Floats | None = None
+    ) -> int:
+        """Count n impressions: S += weight · x xᵀ each; returns how many features were unknown.
 
         Parameters
         ----------
@@ -85,6 +87,8 @@ class ArtworkSums:
             Whose impressions, shape (n,).
         contexts
             Their n contexts.
+        weights
+            How much of each is remembered, shape (n,); None: all of it. Counts stay exact.
         """
         rows = self.space.rows(contexts)
         d = len(self.space)
@@ -95,14 +99,22 @@ class ArtworkSums:
                 part = slice(start, start + step)
                 base, c, v = slots[members[part]] * (d * d), columns[part], values[part]
                 cells = base[:, None, None] + c[:, :, None] * d + c[:, None, :]
-                np.add.at(flat, cells.reshape(-1), (v[:, :, None] * v[:, None, :]).reshape(-1))
+                products = v[:, :, None] * v[:, None, :]
+                if weights is not None:
+                    products *= weights[members[part], None, None]
+                np.add.at(flat, cells.reshape(-1), products.reshape(-1))
         np.add.at(self.impressions, slots, 1)
         return rows.unknown
 
     def learn_rewards(
-        self, slots: Slots, contexts: Sequence[Mapping[str, float]], credits_: Floats, totals: Floats
+        self,
+        slots: Slots,
+        contexts: Sequence[Mapping[str, float]],
+        credits_: Floats,
+        totals: Floats,
+        weights: Floats | None = None,
     ) -> None:
-        """Credit n impressions: c += credit · x each.
+        """Credit n impressions: c += weight · credit · x each.
 
         Parameters
         ----------
@@ -115,16 +127,24 @@ class ArtworkSums:
         totals
             Each impression's reward after the change, shape (n,): a first credit is a play, and one taken back
             entirely is none.
+        weights
+            How much of each impression is remembered, shape (n,); None: all of it. Counts stay exact.
         """
         d = len(self.space)
+        remembered = credits_ if weights is None else credits_ * weights
         flat = self.moment.reshape(-1)
         for members, columns, values in self.space.rows(contexts).groups:
             cells = (slots[members] * d)[:, None] + columns
-            np.add.at(flat, cells.reshape(-1), (values * credits_[members][:, None]).reshape(-1))
+            np.add.at(flat, cells.reshape(-1), (values * remembered[members][:, None]).reshape(-1))
         np.add.at(self.reward, slots, credits_)
         first = (credits_ > 0) & (credits_ == totals)
         withdrawn = (credits_ < 0) & (totals == 0)
         np.add.at(self.plays, slots, first.astype(np.int64) - withdrawn)
+
+    def fade(self, slots: Slots, factor: float) -> None:
+        """Remember so much less of some artworks: S and c are scaled, counts stay."""
+        self.gram[slots] *= factor
+        self.moment[slots] *= factor
 
     def model(self, slot: int, prior_precision: float, noise_precision: float) -> ArtworkModel:
         """River's model of one artwork, sharing its sums; good until the arrays next grow."""

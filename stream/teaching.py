@@ -1,0 +1,156 @@
+"""What one partition's titles teach the catalogue, kept up to date title by title, and how it is written down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from stream.codec import encode_fields
+from stream.errors import StateMismatch
+from stream.posterior import pack, unpack_symmetric
+from stream.prior import STRENGTHS, Lessons, lessons_on_strength, lessons_on_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.learning import TitleBook
+    from stream.prior import Taught
+    from stream.records import Title
+
+    Floats = NDArray[np.float64]
+
+FORMAT = 1
+
+
+class _OfTitle(NamedTuple):
+    impressions: float
+    reward: float
+    precision: Floats
+    moment: Floats
+    evidence: Floats
+
+
+class PartitionLessons:
+    """What each title teaches; computed again only where something has changed since."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, _OfTitle] = {}
+        self._features: tuple[str, ...] = ()
+        self.stale: dict[str, None] = {}
+
+    def mark(self, title_ids: Iterable[str]) -> None:
+        """What these titles teach has to be computed again."""
+        self.stale |= dict.fromkeys(title_ids)
+
+    def mark_all(self) -> None:
+        """Likewise for every title."""
+        self.mark(self._found)
+
+    def forget(self, title_id: str) -> None:
+        """A withdrawn title teaches nothing: nobody can say any more what its artworks showed."""
+        self._found.pop(title_id, None)
+        self.stale.pop(title_id, None)
+
+    def refresh(self, book: TitleBook, titles: Sequence[Title], taught: Taught) -> None:
+        """Compute what these titles teach.
+
+        Parameters
+        ----------
+        book
+            Their sums.
+        titles
+            Which, as the catalogue has them.
+        taught
+            What the catalogue teaches so far, for the book's columns: take rates start from its own, and evidence
+            is about what it leaves unexplained.
+        """
+        if not titles:
+            return
+        if taught.features != self._features:
+            self._features = taught.features
+            self.mark_all()
+            self._found.clear()
+        sums = book.gather(titles)
+        precision, moment = lessons_on_weights(sums, taught)
+        evidence = lessons_on_strength(sums, taught)
+        count, reward = sums.by_title(sums.gram[:, 0, 0]), sums.by_title(sums.moment[:, 0])
+        for i, title in enumerate(titles):
+            self.stale.pop(title.title_id, None)
+            self._found[title.title_id] = _OfTitle(
+                float(count[i]), float(reward[i]), precision[i], moment[i], evidence[i]
+            )
+
+    def total(self) -> Lessons:
+        """What all of them teach together."""
+        found, none = list(self._found.values()), Lessons.none(self._features)
+        return Lessons(
+            self._features,
+            sum((one.impressions for one in found), 0.0),
+            sum((one.reward for one in found), 0.0),
+            sum((one.precision for one in found), none.precision),
+            sum((one.moment for one in found), none.moment),
+            sum((one.evidence for one in found), none.evidence),
+        )
+
+
+class StoredLessons(Struct):
+    """Lessons on their topic: the precision packed (lower triangle, row by row). Private to learners."""
+
+    format: int
+    features: tuple[str, ...]
+    impressions: float
+    reward: float
+    precision: list[float]
+    moment: list[float]
+    strengths: list[float]
+    evidence: list[float]
+
+
+def write_lessons(lessons: Lessons) -> bytes:
+    """As a record's value."""
+    return encode_fields(
+        {
+            "format": FORMAT,
+            "features": lessons.features,
+            "impressions": lessons.impressions,
+            "reward": lessons.reward,
+            "precision": pack(lessons.precision),
+            "moment": lessons.moment,
+            "strengths": STRENGTHS,
+            "evidence": lessons.evidence,
+        }
+    )
+
+
+def read_lessons(value: bytes) -> Lessons:
+    """From a record's value.
+
+    Raises
+    ------
+    StateMismatch
+        Another version of Keyart wrote it, or it is damaged.
+    """
+    try:
+        stored = msgspec.json.decode(value, type=StoredLessons)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StateMismatch(f"a record of the shared prior cannot be read: {error}") from error
+    if stored.format != FORMAT or stored.strengths != STRENGTHS.tolist():
+        raise StateMismatch(
+            f"the shared prior holds format {stored.format} of another version of Keyart; this one reads {FORMAT}"
+        )
+    d = len(stored.features)
+    if (len(stored.precision), len(stored.moment), len(stored.evidence)) != (d * (d + 1) // 2, d, len(STRENGTHS)):
+        raise StateMismatch("a record of the shared prior has sums of the wrong size")
+    return Lessons(
+        stored.features,
+        stored.impressions,
+        stored.reward,
+        unpack_symmetric(np.array(stored.precision), d),
+        np.array(stored.moment),
+        np.array(stored.evidence),
+    )
