@@ -26,6 +26,8 @@ class CatalogueView:
         The partition of each title ever seen, withdrawn ones too: that of its impressions.
     themes
         Every theme in use, people left out.
+    shows_people
+        Whether some artwork is tagged with a person.
     version
         Grows with every change.
     refused
@@ -36,6 +38,7 @@ class CatalogueView:
         self.titles: Mapping[str, Title] = {}
         self.partition_of: dict[str, int] = {}
         self.themes: frozenset[str] = frozenset()
+        self.shows_people = False
         self.version = 0
         self.refused = 0
         self._changed_at: dict[str, int] = {}
@@ -73,11 +76,12 @@ class CatalogueView:
             else:
                 titles[title_id] = title
         self.titles = titles
-        self.themes = frozenset(
+        named = {
             theme
             for title in titles.values()
             for themes in (title.themes, *(artwork.themes for artwork in title.artworks))
             for theme in themes
-            if not theme.startswith(CAST_PREFIX)
-        )
+        }
+        self.themes = frozenset(theme for theme in named if not theme.startswith(CAST_PREFIX))
+        self.shows_people = len(named) > len(self.themes)
         self.version = version

@@ -15,7 +15,8 @@ from consumers.follower import KafkaTables, TableFollower
 from producers import token
 from stream.choice import Choice, choose_uniform, draws, key_of, policy_of, time_bucket
 from stream.errors import KeyartError
-from stream.records import Impression
+from stream.features import CAST, cast_affinity
+from stream.records import MAX_FEATURES, Impression
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class _Viewer(msgspec.Struct, frozen=True):
     bucket: int
     now_ms: int
     context: dict[str, float]
+    taste: Mapping[str, float]
 
 
 class ArtworkChooser:
@@ -93,7 +95,7 @@ class ArtworkChooser:
         self._secret = chosen.require_token_secrets()[0]
         self._now_ms = now_ms
         self._explore, self._popular = chosen.explore_share, chosen.popular_share
-        self._floor = chosen.uniform_floor
+        self._floor, self._exploration = chosen.uniform_floor, chosen.exploration
         self._bucket_ms = max(1, round(chosen.bucket_hours * _HOUR_MS))
         # 72 random bits name this chooser, a counter its choices: no two choices share an id as long as no two
         # choosers draw the same bits, and an id costs no system call.
@@ -196,8 +198,9 @@ class ArtworkChooser:
         check_id("member_id", member_id)
         key, now_ms = key_of(member_id), self._now_ms()
         policy = policy_of(key, self._explore, self._popular)
-        context = merge(self.taste(member_id), {} if given is None else check_context(given))
-        return _Viewer(member_id, key, policy, time_bucket(key, now_ms, self._bucket_ms), now_ms, context)
+        taste = self.taste(member_id)
+        context = merge(taste, {} if given is None else check_context(given))
+        return _Viewer(member_id, key, policy, time_bucket(key, now_ms, self._bucket_ms), now_ms, context, taste)
 
     def _served(self, title_id: str) -> ServedTitle | None:
         served = self.follower.view.served.get(title_id) if isinstance(title_id, str) else None
@@ -206,12 +209,20 @@ class ArtworkChooser:
         return served
 
     def _choose(self, viewer: _Viewer, served: ServedTitle) -> Choice:
-        snapshot, version = served.snapshot, None
+        snapshot, version, context = served.snapshot, None, viewer.context
         if snapshot is not None:
             version = snapshot.version
+            cast = None
+            if served.people is not None and len(context) < MAX_FEATURES:
+                cast = [cast_affinity(viewer.taste, people) for people in served.people]
             place, propensity = snapshot.choose(
-                viewer.context, viewer.policy, viewer.key, viewer.bucket, self._floor
+                *(context, viewer.policy, viewer.key, viewer.bucket),
+                floor=self._floor,
+                exploration=self._exploration,
+                cast=cast,
             )
+            if cast is not None and cast[place]:
+                context = context | {CAST: cast[place]}
             artwork_id = snapshot.artwork_ids[place]
         else:
             place, propensity = 0, 1.0
@@ -226,7 +237,7 @@ class ArtworkChooser:
             member_id=viewer.member_id,
             title_id=served.title.title_id,
             artwork_id=artwork_id,
-            context=viewer.context,
+            context=context,
             policy=viewer.policy,
             propensity=propensity,
             snapshot_version=version,
@@ -237,7 +248,7 @@ class ArtworkChooser:
             artwork_id=artwork_id,
             propensity=propensity,
             policy=viewer.policy,
-            context=viewer.context,
+            context=context,
             snapshot_version=version,
             impression_id=shown.impression_id,
             token=token.sign(shown, self._secret),

@@ -7,23 +7,24 @@ from numbers import Real
 
 import msgspec
 
-from stream.features import CAST_PREFIX
+from stream.features import CAST_PREFIX, RESERVED
 from stream.records import MAX_FEATURES, Context, Id, Name, Value
 
 
 def merge(taste: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
-    """A context: the taste for themes (not for people), what is given laid over it, at most 64 features.
+    """A context: the taste for themes (not for people), what is given laid over it.
 
-    What is given always stays; of the taste the smallest shares give way.
+    At most 63 features: one more, ``cast``, depends on the artwork. What is given stays, but for Keyart's own
+    names; of the taste the smallest shares give way.
 
-    >>> merge({"romance": 0.7, "comedy": 0.3, "cast:Minnie Driver": 1.0}, {"comedy": 1.0})
+    >>> merge({"romance": 0.7, "comedy": 0.3, "cast:Minnie Driver": 1.0}, {"comedy": 1.0, "bias": 5.0})
     {'romance': 0.7, 'comedy': 1.0}
     """
     themes = {name: share for name, share in taste.items() if not name.startswith(CAST_PREFIX)}
-    context = {**themes, **given}
-    if len(context) > MAX_FEATURES:
+    context = {name: value for name, value in {**themes, **given}.items() if name not in RESERVED}
+    if len(context) >= MAX_FEATURES:
         extra = sorted((name for name in themes if name not in given), key=lambda name: (themes[name], name))
-        for name in extra[: len(context) - MAX_FEATURES]:
+        for name in extra[: len(context) - MAX_FEATURES + 1]:
             del context[name]
     return context
 

@@ -14,7 +14,7 @@ from stream.codec import decode, decode_key, encode_fields
 from stream.dead_letters import dead_letter
 from stream.duplicates import RecentIds
 from stream.errors import DecodeError
-from stream.features import default_features
+from stream.features import CAST_PREFIX, default_features
 from stream.job import Job
 from stream.kafka import Output
 from stream.learning import LearningRules, TitleBook, Unsound
@@ -117,7 +117,8 @@ class LearnerTask:
         self._uncounted: dict[str, float] = {}  # by policy: reward learned that its metric does not show yet
 
     def _columns(self, known: Sequence[str] = ()) -> tuple[str, ...]:
-        return default_features(self._configured or self._catalogue.themes, known)
+        people = (CAST_PREFIX,) if self._catalogue.shows_people else ()
+        return default_features((*(self._configured or self._catalogue.themes), *people), known)
 
     # --- state
 

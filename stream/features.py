@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BIAS = "bias"
-#: Names that are Keyart's own and are ignored in a context.
-RESERVED = frozenset({BIAS, "cast"})
+#: A member's affinity to the people that the artwork shows: see :func:`cast_affinity`.
+CAST = "cast"
+#: Names that are Keyart's own: whatever an app gives under them is ignored.
+RESERVED = frozenset({BIAS, CAST})
 CAST_PREFIX = "cast:"
 
 
@@ -29,20 +31,36 @@ def default_features(themes: Iterable[str], known: Sequence[str] = ()) -> tuple[
     Parameters
     ----------
     themes
-        Every theme in use; people (``cast:…``) are not features.
+        Every theme in use; people (``cast:…``) are not features, but with them there is the one called ``cast``.
     known
         The columns so far.
 
     Examples
     --------
     >>> default_features({"romance", "comedy", "cast:Robin Williams"})
-    ('bias', 'comedy', 'romance')
+    ('bias', 'comedy', 'romance', 'cast')
     >>> default_features({"romance", "comedy", "action"}, ("bias", "comedy", "romance"))
     ('bias', 'comedy', 'romance', 'action')
     """
     columns = tuple(known) or (BIAS,)
-    wanted = {theme for theme in themes if not theme.startswith(CAST_PREFIX)} - RESERVED - set(columns)
-    return (*columns, *sorted(wanted))[: MAX_FEATURES + 1]
+    named = set(themes)
+    wanted = {theme for theme in named if not theme.startswith(CAST_PREFIX)} - RESERVED - set(columns)
+    room = MAX_FEATURES - len(set(columns) - RESERVED)
+    people = any(theme.startswith(CAST_PREFIX) for theme in named) and CAST not in columns
+    return (*columns, *sorted(wanted)[: max(room, 0)], *((CAST,) if people else ()))
+
+
+def cast_affinity(taste: Mapping[str, float], themes: Mapping[str, float]) -> float:
+    """How much a member likes the people whom an artwork shows: Σ taste · tag over its ``cast:`` tags.
+
+    >>> cast_affinity({"cast:Uma Thurman": 0.6, "drama": 1.0}, {"cast:Uma Thurman": 0.5, "drama": 1.0})
+    0.3
+    """
+    return sum(
+        weight * taste[theme]
+        for theme, weight in themes.items()
+        if theme in taste and theme.startswith(CAST_PREFIX)
+    )
 
 
 class Rows(Struct, frozen=True):
@@ -68,7 +86,7 @@ class FeatureSpace:
         if not columns or columns[0] != BIAS:
             raise ValueError("the first column is the bias")
         self.columns = tuple(columns)
-        self._index = {name: i for i, name in enumerate(self.columns) if name not in RESERVED}
+        self._index = {name: i for i, name in enumerate(self.columns) if name != BIAS}
 
     def __len__(self) -> int:
         return len(self.columns)

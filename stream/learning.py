@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stream.errors import StateMismatch
+from stream.features import CAST
 from stream.posterior import pack, solve, unpack_symmetric
 from stream.prior import TitleSums, independent, priors
 from stream.stored import FORMAT, StoredTitle
@@ -233,6 +234,8 @@ class TitleBook:
             starts[number] = row
             state = self.titles.get(title.title_id)
             for artwork in title.artworks:
+                if CAST in index:
+                    tags[row, index[CAST]] = 1.0  # the feature is about what this artwork shows already
                 for theme, weight in artwork.themes.items():
                     if theme in index:
                         tags[row, index[theme]] = weight

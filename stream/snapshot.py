@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from stream.choice import artwork_keys, choose_thompson, choose_uniform, draws, floor_draw, key_of
-from stream.features import FeatureSpace
+from stream.features import CAST, FeatureSpace
 from stream.posterior import unpack_lower
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +45,7 @@ class ServableTitle:
     """
 
     __slots__ = (
+        "_cast",
         "_factor",
         "_keys",
         "_mean",
@@ -70,6 +71,7 @@ class ServableTitle:
         if len(set(self.artwork_ids)) < len(self.artwork_ids):
             raise ValueError("it lists an artwork twice")
         self._space = FeatureSpace(snapshot.features)
+        self._cast = snapshot.features.index(CAST) if CAST in snapshot.features else None
         d = len(snapshot.features)
         self._mean: Floats = np.array([artwork.mean for artwork in snapshot.artworks])
         self._factor: Floats = unpack_lower(np.array([artwork.factor for artwork in snapshot.artworks]), d)
@@ -94,7 +96,7 @@ class ServableTitle:
         if not kept:
             return None
         part = object.__new__(type(self))
-        for name in ("title_id", "version", "learned_through_ms", "published_ms", "_space", "_title_key"):
+        for name in ("title_id", "version", "learned_through_ms", "published_ms", "_cast", "_space", "_title_key"):
             setattr(part, name, getattr(self, name))
         part.artwork_ids = tuple(self.artwork_ids[i] for i in kept)
         part._mean, part._factor, part._keys = self._mean[kept], self._factor[kept], self._keys[kept]
@@ -102,36 +104,76 @@ class ServableTitle:
         part._popular = self._popular[0][kept], self._popular[1][kept]
         return part
 
-    def scores(self, context: Mapping[str, float], policy: Policy) -> tuple[Floats, Floats]:
+    def scores(
+        self, context: Mapping[str, float], policy: Policy, cast: Sequence[float] | None = None
+    ) -> tuple[Floats, Floats]:
         """Mean and standard deviation of each artwork's expected reward, both of shape (K,).
 
-        ``popular`` sees no context: its model is the mean reward alone.
+        Parameters
+        ----------
+        context
+            What all artworks see.
+        policy
+            ``popular`` sees no context: its model is the mean reward alone.
+        cast
+            The member's affinity to the people each artwork shows, shape (K,); None: to nobody.
         """
         if policy == "popular":
             return self._popular
         x = self._space.vector(context)
-        spread = x @ self._factor
+        mean, spread = self._mean @ x, x @ self._factor
+        if cast is not None and self._cast is not None:
+            affinity = np.asarray(cast)
+            mean = mean + affinity * self._mean[:, self._cast]
+            spread = spread + affinity[:, None] * self._factor[:, self._cast]
         sd = np.sqrt(np.einsum("kj,kj->k", spread, spread))
-        return self._mean @ x, np.maximum(sd, MIN_SD)
+        return mean, np.maximum(sd, MIN_SD)
 
     def choose(
-        self, context: Mapping[str, float], policy: Policy, member_key: int, bucket: int, floor: float
+        self,
+        context: Mapping[str, float],
+        policy: Policy,
+        member_key: int,
+        bucket: int,
+        *,
+        floor: float,
+        exploration: float = 1.0,
+        cast: Sequence[float] | None = None,
     ) -> tuple[int, float]:
-        """The artwork's index for a member, and its exact propensity: a pure function of the arguments."""
+        """The artwork's index for a member, and its exact propensity: a pure function of the arguments.
+
+        Parameters
+        ----------
+        context, policy, cast
+            As for :meth:`scores`; ``explore`` chooses uniformly.
+        member_key, bucket
+            Whose draws, and which.
+        floor
+            The share of uniform choice.
+        exploration
+            The width of the draw: 1 is Thompson sampling's, next to nothing is greedy.
+        """
         z = draws(member_key, bucket, self._keys)
         if policy == "explore":
             return choose_uniform(z)
-        mean, sd = self.scores(context, policy)
+        mean, sd = self.scores(context, policy, cast)
+        sd = np.maximum(exploration * sd, MIN_SD)
         return choose_thompson(mean, sd, z, floor_draw(member_key, bucket, self._title_key), floor)
 
 
 def _without_context(snapshot: Snapshot, impressions: Floats) -> tuple[Floats, Floats]:
-    """The same Gaussian model with the bias as its only feature: S is the count, c the summed reward."""
+    """The same Gaussian model with the bias as its only feature: S is the count, c the summed reward.
+
+    An artwork starts from its title's mean reward: the bias of the prior alone says what a member without any
+    taste would do.
+    """
     noise, prior = snapshot.model.noise_precision, snapshot.model.prior_precision[0]
     if not (0.0 < prior < np.inf and 0.0 < noise < np.inf):
         raise ValueError("a precision is not a positive number")
     reward = np.array([artwork.reward for artwork in snapshot.artworks])
     prior_mean = np.array([artwork.prior_mean[0] for artwork in snapshot.artworks])
+    if impressions.sum() > 0 and np.isfinite(prior_mean).all():
+        prior_mean[:] = reward.sum() / impressions.sum()
     precision = prior + noise * impressions
     mean = (prior * prior_mean + noise * reward) / precision
     if not np.isfinite(mean).all():

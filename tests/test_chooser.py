@@ -251,7 +251,7 @@ def test_a_choice_is_the_snapshots(make: Callable[..., ArtworkChooser]) -> None:
         key = key_of(member)
         bucket = (START_MS + key % (6 * HOUR_MS)) // (6 * HOUR_MS)
         policy = policy_of(key, 0.02, 0.05)
-        index, propensity = snapshot.choose({"comedy": 0.2}, policy, key, bucket, 0.1)
+        index, propensity = snapshot.choose({"comedy": 0.2}, policy, key, bucket, floor=0.1, exploration=0.1)
         choice = chooser.choose(member, "film", {"comedy": 0.2})
         assert (choice.artwork_id, choice.propensity) == (snapshot.artwork_ids[index], propensity)
         assert (choice.policy, choice.snapshot_version) == (policy, 10)
@@ -410,9 +410,9 @@ def test_what_is_given_stays_even_where_the_taste_has_least_of_it() -> None:
     """A full taste gives way with its smallest shares, but not with one that the caller has said anew."""
     taste = {f"theme-{i:02}": i / 100 for i in range(MAX_FEATURES)}
     context = merge(taste, {"theme-00": 5.0, "evening": 1.0})
-    assert len(context) == MAX_FEATURES
+    assert len(context) == MAX_FEATURES - 1  # one more depends on the artwork
     assert (context["theme-00"], context["evening"]) == (5.0, 1.0)
-    assert set(taste) - set(context) == {"theme-01"}
+    assert set(taste) - set(context) == {"theme-01", "theme-02"}
 
 
 @pytest.fixture(scope="module")
@@ -609,3 +609,22 @@ def test_uniform_choice_without_a_snapshot_is_the_pure_rule(make: Callable[..., 
         )
         choice = chooser.choose(member, "film")
         assert (choice.artwork_id, choice.propensity) == ("abc"[index], propensity)
+
+
+def test_the_context_tells_how_much_the_member_likes_whom_the_artwork_shows(
+    make: Callable[..., ArtworkChooser],
+) -> None:
+    """``cast`` is the affinity to the people of the artwork that was chosen, and of no other."""
+    title = some_title(
+        artworks=(Artwork("face", {"cast:Uma Thurman": 0.5}), Artwork("kiss", {"cast:John Travolta": 1.0}))
+    )
+    tastes = [
+        some_taste(PERSONAL, **{"romance": 1.0, "cast:Uma Thurman": 0.75, "cast:John Travolta": 0.25}),
+        some_taste(EXPLORE, romance=1.0),
+    ]
+    chooser = make(MemoryTables(title, some_snapshot(), *tastes))
+    choice = chooser.choose(PERSONAL, "film")
+    affinity = {"face": 0.375, "kiss": 0.25}[choice.artwork_id]
+    assert choice.context == {"romance": 1.0, "cast": affinity}
+    assert chooser.choose(EXPLORE, "film").context == {"romance": 1.0}
+    assert "cast" not in chooser.choose(PERSONAL, "film", {f"f{i}": 1.0 for i in range(MAX_FEATURES)}).context

@@ -33,15 +33,15 @@ def test_sparse_rows_are_the_dense_ones(batch):
     rows = space.rows(batch)
     expected = np.array([space.vector(context) for context in batch]).reshape(len(batch), len(COLUMNS))
     np.testing.assert_array_equal(dense(rows, len(COLUMNS)), expected)
-    used = sum(name in {"comedy", "romance"} for context in batch for name in context)
+    used = sum(name in set(COLUMNS) - {"bias"} for context in batch for name in context)
     assert rows.unknown == sum(map(len, batch)) - used
 
 
 def test_a_context_cannot_set_what_is_keyarts_own():
-    """The bias is 1 and the cast is computed, whatever a context says."""
-    space = FeatureSpace(COLUMNS)
-    assert space.vector({"bias": 9.0, "cast": 9.0}).tolist() == [1.0, 0.0, 0.0, 0.0]
-    assert space.rows([{"bias": 9.0, "cast": 9.0}]).unknown == 2
+    """The bias is 1, whatever a context says; the cast is what the chooser logged."""
+    space = FeatureSpace(("bias", "comedy", "cast"))
+    assert space.vector({"bias": 9.0, "cast": 0.5}).tolist() == [1.0, 0.0, 0.5]
+    assert space.rows([{"bias": 9.0, "cast": 0.5}]).unknown == 1
 
 
 @pytest.mark.parametrize("columns", [(), ("comedy",), ("comedy", "bias")], ids=repr)
@@ -55,8 +55,15 @@ class TestDefaults:
     """Which features are learned from if none are configured."""
 
     def test_people_and_reserved_names_are_no_features(self):
-        """Only themes that are not people, nor named like Keyart's own columns."""
-        assert default_features({"cast:Ann", "bias", "cast", "drama"}) == ("bias", "drama")
+        """Only themes that are not named like Keyart's own columns; people have one together, once there are any."""
+        assert default_features({"bias", "cast", "drama"}) == ("bias", "drama")
+        assert default_features({"cast:Ann", "cast:Bob", "drama"}) == ("bias", "drama", "cast")
+        assert default_features({"cast:Ann", "noir"}, ("bias", "drama", "cast")) == (
+            "bias",
+            "drama",
+            "cast",
+            "noir",
+        )
 
     def test_columns_keep_their_places(self):
         """A theme that has gone keeps its column, and new ones are appended."""

@@ -430,7 +430,7 @@ class TestCatalogue:
         bench.handle(some_impression())
         bench.catalogue.apply(messages_of([some_title("third", [Artwork("a", {"noir": 1.0, "cast:Ann": 1.0})])]))
         bench.handle(some_impression("i2", context={"noir": 1.0}))
-        assert bench.publish()["film"].features == ("bias", "comedy", "romance", "noir")
+        assert bench.publish()["film"].features == ("bias", "comedy", "romance", "noir", "cast")
         assert bench.count("unknown_features") == 0
 
     def test_configured_features_are_all_there_are(self):

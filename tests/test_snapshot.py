@@ -53,14 +53,16 @@ def test_scores_are_those_of_the_posterior() -> None:
 
 
 def test_popular_is_a_model_with_the_bias_alone() -> None:
-    """Its scores are those of River's model that was taught the same rewards without any context."""
+    """Its scores are those of River's model that was taught, without any context, by how much rewards differ from
+    the title's mean.
+    """
     snapshot = some_snapshot()
     mean, sd = ServableTitle(snapshot).scores({"romance": 1.0}, "popular")
     alone = ArtworkModel(prior_precision=10.0, noise_precision=20.0)
     for shown in range(1000):
-        alone.learn_one({"bias": 1.0}, 0.75 if shown < 200 else 0.0)  # 200 plays that earned 150
+        alone.learn_one({"bias": 1.0}, (0.75 if shown < 200 else 0.0) - 0.15)  # 200 plays that earned 150
     expected, factor = alone.posterior()
-    assert mean == pytest.approx([expected[0]] * 2)
+    assert mean == pytest.approx([0.15 + expected[0]] * 2)
     assert sd == pytest.approx([factor[0, 0]] * 2)
 
 
@@ -68,16 +70,16 @@ def test_popular_is_a_model_with_the_bias_alone() -> None:
 def test_a_personal_choice_follows_the_context(context: dict[str, float], expected: str) -> None:
     """Where much is known, nearly everybody with a taste for romance is shown the kiss."""
     title = ServableTitle(some_snapshot())
-    chosen = [title.artwork_ids[title.choose(context, "personal", m, 1, 0.0)[0]] for m in MEMBERS]
+    chosen = [title.artwork_ids[title.choose(context, "personal", m, 1, floor=0.0)[0]] for m in MEMBERS]
     assert chosen == [expected] * len(MEMBERS)
-    assert title.choose(context, "personal", MEMBERS[0], 1, 0.01)[1] == pytest.approx(0.995, abs=1e-6)
+    assert title.choose(context, "personal", MEMBERS[0], 1, floor=0.01)[1] == pytest.approx(0.995, abs=1e-6)
 
 
 def test_explore_does_not_care_what_was_learned() -> None:
     """The uniform choice is the same whatever the snapshot says, so it is the same without one."""
     title = ServableTitle(some_snapshot())
     for member in MEMBERS:
-        assert title.choose({"romance": 1.0}, "explore", member, 1, 0.01) == choose_uniform(
+        assert title.choose({"romance": 1.0}, "explore", member, 1, floor=0.01) == choose_uniform(
             draws(member, 1, artwork_keys("film", title.artwork_ids))
         )
 
@@ -109,8 +111,8 @@ def test_part_of_a_title_is_what_a_snapshot_of_that_part_would_be(kept: set[str]
     assert part.artwork_ids == whole.artwork_ids
     assert (part.version, part.published_ms) == (whole.version, whole.published_ms)
     for member in MEMBERS[:20]:
-        arguments = {"comedy": 0.4}, policy, member, 1, 0.05
-        assert part.choose(*arguments) == pytest.approx(whole.choose(*arguments))
+        arguments = {"comedy": 0.4}, policy, member, 1
+        assert part.choose(*arguments, floor=0.01) == pytest.approx(whole.choose(*arguments, floor=0.01))
 
 
 def test_a_title_without_any_of_its_artworks_cannot_be_chosen_from() -> None:
@@ -148,3 +150,43 @@ def test_counts_may_be_of_any_size() -> None:
     title = ServableTitle(_with_artwork(impressions=10**25, factor=(1e-12, 0.0, 1e-12)))
     assert (title.scores({}, "popular")[1] >= MIN_SD).all()
     assert (title.scores({}, "personal")[1] == MIN_SD).all()
+
+
+class TestCast:
+    """Whom an artwork shows counts for those who like them."""
+
+    FEATURES = ("bias", "comedy", "cast")
+
+    def snapshot(self) -> Snapshot:
+        """Two artworks that differ in what the people they show are worth."""
+        rng = np.random.default_rng(7)
+        artworks = []
+        for artwork_id, mean in (("travolta", (0.05, 0.0, 0.2)), ("thurman", (0.05, 0.0, 0.1))):
+            lower = np.tril(rng.normal(0, 0.01, size=(3, 3)))
+            lower[np.diag_indices(3)] = np.abs(lower.diagonal()) + 0.01
+            artworks.append(ArtworkSnapshot(artwork_id, 5, 1, 1.0, (0.0,) * 3, mean, tuple(pack(lower))))
+        model = ModelParameters((1.0,) * 3, 1.0, None)
+        return some_snapshot(features=self.FEATURES, model=model, artworks=tuple(artworks))
+
+    def test_each_artwork_sees_its_own_affinity(self) -> None:
+        """The scores are those of a context in which the cast is the artwork's own."""
+        title = ServableTitle(self.snapshot())
+        mean, sd = title.scores({"comedy": 0.5}, "personal", [0.9, 0.1])
+        for i, affinity in enumerate((0.9, 0.1)):
+            alone = title.scores({"comedy": 0.5, "cast": affinity}, "personal")
+            assert (mean[i], sd[i]) == pytest.approx((alone[0][i], alone[1][i]))
+
+    def test_a_fan_is_shown_whom_they_like(self) -> None:
+        """The same snapshot, two fans, two artworks."""
+        title = ServableTitle(self.snapshot())
+        for cast, expected in (((1.0, 0.0), "travolta"), ((0.0, 1.0), "thurman")):
+            index, propensity = title.choose({}, "personal", 1, 1, floor=0.0, exploration=0.1, cast=cast)
+            assert title.artwork_ids[index] == expected
+            assert propensity > 0.99
+
+    def test_without_the_column_it_changes_nothing(self) -> None:
+        """A snapshot that was learned without people is chosen from as ever."""
+        title = ServableTitle(some_snapshot())
+        assert title.choose({}, "personal", 1, 1, floor=0.0) == title.choose(
+            {}, "personal", 1, 1, floor=0.0, cast=[0.5, 0.9]
+        )
