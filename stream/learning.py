@@ -215,6 +215,11 @@ class TitleBook:
         state = self.titles.setdefault(stored.title_id, TitleState({}))
         state.version, state.learned_through_ms = stored.version, stored.learned_through_ms
         state.weighed_ms = stored.weighed_ms
+        if self._half_life_ms and not stored.weighed_ms:  # remembered in full so far: fading begins now
+            steps, rest = divmod(stored.learned_through_ms, self._half_life_ms)
+            state.weighed_ms = steps * self._half_life_ms
+            slots = np.fromiter(state.slots.values(), dtype=np.intp)
+            self.sums.fade(slots, 2.0 ** (rest / self._half_life_ms))
         late = [name for name in self.sums.space.columns if name not in stored.features]
         state.since = stored.since | dict.fromkeys(late, stored.learned_through_ms)
         return stored.title_id

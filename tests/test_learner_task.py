@@ -25,11 +25,13 @@ from prometheus_client import CollectorRegistry
 
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask
+from consumers.shared_prior import SharedPriorView
 from stream.codec import decode
 from stream.metrics import WorkerMetrics
 from stream.posterior import unpack_lower
 from stream.records import MAX_FEATURES, Artwork, Snapshot
-from stream.topics import DEAD_LETTERS, IMPRESSIONS, LEARNER_CHANGELOG, REWARDS, SNAPSHOTS
+from stream.teaching import read_lessons
+from stream.topics import DEAD_LETTERS, IMPRESSIONS, LEARNER_CHANGELOG, REWARDS, SHARED_PRIOR, SNAPSHOTS
 
 few = settings(repeatable, max_examples=30)
 LONG_AGO, FOREVER = 0.0, 1e18
@@ -112,6 +114,97 @@ class Bench:
     def dead(self):
         """The codes of the dead letters so far."""
         return [dict(output.headers)["keyart.code"].decode() for output in self.written[DEAD_LETTERS]]
+
+
+class TestSharedPrior:
+    """What the catalogue teaches reaches every title, and what a partition's titles teach goes out."""
+
+    @pytest.fixture
+    def shared(self):
+        """What all learners teach."""
+        return SharedPriorView()
+
+    @pytest.fixture
+    def task(self, shared):
+        """A learner's task on a catalogue of three titles that show a kiss or a fight."""
+        catalogue = CatalogueView()
+        art = [Artwork("fight", {"action": 1.0}), Artwork("kiss", {"romance": 1.0})]
+        titles = [some_title(f"t{i}", art, themes={"action": 1.0, "romance": 1.0}) for i in range(3)]
+        catalogue.apply(messages_of(titles))
+        metrics = WorkerMetrics(CollectorRegistry())
+        return LearnerTask(0, some_settings(), catalogue, metrics, lambda: None, shared=shared)
+
+    def learn(self, task, title_id, rounds=400):
+        """Lovers of romance play what shows the kiss, and nobody the fight."""
+        shown = [
+            some_impression(
+                f"{title_id}-{i}",
+                title_id=title_id,
+                artwork_id=("kiss", "fight")[i % 2],
+                context={"romance": 1.0} if i % 4 < 2 else {"action": 1.0},
+            )
+            for i in range(rounds)
+        ]
+        task.handle(IMPRESSIONS, messages_of(shown))
+        task.handle(REWARDS, messages_of([some_reward(shown[i], 1.0) for i in range(0, rounds, 4)]))
+
+    def exchange(self, task, shared):
+        """A checkpoint, whose lessons come back from their topic."""
+        lessons = [output for output in task.checkpoint() if output.topic is SHARED_PRIOR]
+        shared.apply([FakeMessage("p", 0, i, o.key, o.value) for i, o in enumerate(lessons)])
+        return lessons
+
+    def published(self, task):
+        """Snapshots by title."""
+        outputs = task.publish(START_MS, FOREVER)
+        return {o.key.decode(): decode(Snapshot, o.value, limit=None) for o in outputs}
+
+    def test_a_title_without_data_starts_from_its_tags(self, task, shared):
+        """Two titles teach that the kiss is for lovers of romance; the third, never shown, is published so."""
+        assert set(self.published(task)) == {"t0", "t1", "t2"}
+        self.learn(task, "t0")
+        self.learn(task, "t1")
+        (lessons,) = self.exchange(task, shared)
+        assert lessons.key == b"0"
+        third = self.published(task)["t2"]
+        fan = [third.features.index("bias"), third.features.index("romance")]
+        fight, kiss = (sum(artwork.mean[i] for i in fan) for artwork in third.artworks)
+        assert third.version == 0
+        assert kiss > 1.2 * fight
+
+    def test_titles_are_published_again_only_when_something_moved(self, task, shared):
+        """Once what is taught has settled, a few records more change nobody's snapshot but their own title's."""
+        self.learn(task, "t0", rounds=4000)
+        for _ in range(4):  # lessons are worked out from what was taught before them
+            self.exchange(task, shared)
+            self.published(task)
+        self.learn(task, "t0", rounds=4)
+        self.exchange(task, shared)
+        assert set(self.published(task)) == {"t0"}
+
+    def test_a_restored_learner_teaches_all_it_knows(self, task, shared):
+        """It does not publish the lessons of a few titles in place of those of all of them."""
+        self.learn(task, "t0")
+        self.learn(task, "t1")
+        outputs = list(task.checkpoint())
+        state = [o for o in outputs if o.topic is LEARNER_CHANGELOG]
+        again = LearnerTask(
+            *(0, some_settings(), task._catalogue, WorkerMetrics(CollectorRegistry()), lambda: None),
+            shared=SharedPriorView(),
+        )
+        again.restore([FakeMessage("c", 0, i, o.key, o.value) for i, o in enumerate(state)])
+        before = read_lessons(next(o.value for o in outputs if o.topic is SHARED_PRIOR))
+        after = read_lessons(next(o.value for o in again.checkpoint() if o.topic is SHARED_PRIOR))
+        assert after.impressions == before.impressions == 800.0
+        np.testing.assert_allclose(after.precision, before.precision, rtol=1e-12)
+
+    def test_it_can_be_off(self, task):
+        """Then nothing is exchanged, and artworks start at 0."""
+        alone = LearnerTask(0, some_settings(), task._catalogue, task._metrics, lambda: None)
+        self.learn(alone, "t0")
+        assert {o.topic for o in alone.checkpoint()} == {LEARNER_CHANGELOG}
+        third = self.published(alone)["t2"]
+        assert {number for artwork in third.artworks for number in artwork.prior_mean} == {0.0}
 
 
 def posterior(snapshot):

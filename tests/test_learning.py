@@ -8,7 +8,7 @@ import re
 import msgspec
 import numpy as np
 import pytest
-from builders import START_MS, repeatable, some_impression, some_reward, some_settings, some_title
+from builders import HOUR_MS, START_MS, repeatable, some_impression, some_reward, some_settings, some_title
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -347,3 +347,87 @@ class TestRewardsFirst:
         book.learn_impressions(shown[1:])
         snapshot = book.snapshot(title, START_MS)
         assert snapshot["artworks"][1]["mean"][0] == pytest.approx(1 / 200, rel=1e-4)
+
+
+class TestForgetting:
+    """Evidence fades with event time, whatever the order in which it comes."""
+
+    DAY_MS = 24 * HOUR_MS
+    FADING = LearningRules(prior_precision=10.0, noise_precision=20.0, max_jump=1.0, half_life_days=2.0)
+
+    def shown(self, day, number):
+        """An impression of that day."""
+        return some_impression(f"{day}-{number}", shown_ms=START_MS + round(day * self.DAY_MS))
+
+    def test_an_impression_weighs_half_after_a_half_life(self):
+        """As of the latest event; counts stay what they are."""
+        book = book_of([self.shown(0, 0), self.shown(0, 1), self.shown(2, 0)], rules=self.FADING)
+        sums = book.gather([some_title()])
+        assert sums.gram[0, 0, 0] == pytest.approx(2 * 0.5 + 1.0)
+        assert book.sums.impressions[:1].tolist() == [3]
+
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_order_and_batches_change_nothing(self, seed):
+        """Weeks of impressions and rewards, shuffled and cut at random: the same snapshot within 1e-9."""
+        rng = np.random.default_rng(seed)
+        shown = [self.shown(float(rng.uniform(0, 40)), i) for i in range(200)]
+        rewards = [some_reward(impression, 1.0) for impression in shown[::5]]
+        one = book_of(shown, rewards, rules=self.FADING)
+        other = TitleBook(COLUMNS, self.FADING)
+        for part in np.array_split(rng.permutation(len(rewards)), 6):
+            other.learn_rewards([rewards[i] for i in part])
+        for part in np.array_split(rng.permutation(len(shown)), 9):
+            other.learn_impressions([shown[i] for i in part])
+        for left, right in zip(
+            one.snapshot(some_title(), 0)["artworks"], other.snapshot(some_title(), 0)["artworks"], strict=True
+        ):
+            np.testing.assert_allclose(left["mean"], right["mean"], rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(left["factor"], right["factor"], rtol=1e-9, atol=1e-12)
+            assert left["impressions"] == right["impressions"]
+
+    def test_a_restart_forgets_nothing_more(self):
+        """What comes back from the changelog goes on as if there had been no stop."""
+        before, after = [self.shown(d, 0) for d in (0, 1, 5)], [self.shown(d, 1) for d in (3, 9)]
+        book = book_of(before, rules=self.FADING)
+        restored = TitleBook(COLUMNS, self.FADING)
+        restored.restore(encode_fields(book.store("film")))
+        for each in (book, restored):
+            each.learn_impressions(after)
+        np.testing.assert_array_equal(book.gather([some_title()]).gram[0], restored.gather([some_title()]).gram[0])
+
+    def test_forgetting_may_begin_at_any_time(self):
+        """Sums that were kept in full do not vanish when a half-life is set: they fade from then on."""
+        full = book_of([self.shown(0, i) for i in range(8)])
+        fading = TitleBook(COLUMNS, self.FADING)
+        fading.restore(encode_fields(full.store("film")))
+        fading.learn_impressions([self.shown(2, 0)])
+        weight = fading.gather([some_title()]).gram[0, 0, 0]
+        assert weight == pytest.approx(1.0 + 8 * 0.5)
+
+    def test_what_was_forgotten_cannot_be_called_back(self):
+        """A learner told to remember everything refuses sums that have faded."""
+        book = book_of([self.shown(0, 0)], rules=self.FADING)
+        with pytest.raises(StateMismatch, match="half_life_days"):
+            TitleBook(COLUMNS, RULES).restore(encode_fields(book.store("film")))
+
+
+class TestTogether:
+    """Titles solved in one go."""
+
+    def test_as_one_by_one(self):
+        """Snapshots of titles with different numbers of artworks are those of each title alone."""
+        titles = [some_title("film", ("face", "kiss")), some_title("series", ("face", "kiss", "gun"))]
+        shown = [some_impression(str(i), title_id=t.title_id, artwork_id="kiss") for i, t in enumerate(titles * 9)]
+        one, other = book_of(shown), book_of(shown)
+        found = {title.title_id: encode_fields(found) for title, found in one.snapshots(titles, START_MS)}
+        assert found == {t.title_id: encode_fields(other.snapshot(t, START_MS)) for t in titles}
+
+    def test_an_unsound_title_stands_alone(self):
+        """The others are published."""
+        book = book_of([some_impression("1"), some_impression("2", title_id="series")])
+        book.sums.gram[book.titles["film"].slots["face"]] = -1e9
+        found = {
+            title.title_id: made for title, made in book.snapshots([some_title("film"), some_title("series")], 0)
+        }
+        assert isinstance(found["film"], Unsound)
+        assert found["series"]["version"] == 1
