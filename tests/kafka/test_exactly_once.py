@@ -77,7 +77,8 @@ def check_learner(wire, titles):
             gram, moment = of.sums(features)
             model = snapshots[title_id]["model"]
             precision = np.diag(model["prior_precision"]) + model["noise_precision"] * gram
-            mean = np.linalg.solve(precision, model["noise_precision"] * moment)
+            start = np.array(model["prior_precision"]) * artwork["prior_mean"]
+            mean = np.linalg.solve(precision, start + model["noise_precision"] * moment)
             np.testing.assert_allclose(artwork["mean"], mean, **CLOSE)
     assert wire.read("dead-letters") == []
     return len(shown)

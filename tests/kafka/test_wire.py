@@ -21,6 +21,12 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
 
 @pytest.fixture
+def settings(settings):
+    """Every artwork learns by itself: what the catalogue teaches is not in the records of one title."""
+    return settings.model_copy(update={"shared_prior": False})
+
+
+@pytest.fixture
 def wide(settings):
     """Settings under which a repeated impression counts once, however late in these tests it is repeated."""
     return settings.model_copy(update={"duplicate_seconds": 3600.0})
