@@ -16,7 +16,7 @@ from stream.topics import CATALOGUE, SNAPSHOTS, TASTES, Topic
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from consumers.follower import Handlers
+    from consumers.chooser.follower import Handlers
     from stream.kafka import Message
     from stream.records import Record
     from stream.settings import Settings

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tables import MemoryTables, some_snapshot, some_taste, table_message
 
 from consumers import ArtworkChooser, UnknownTitle
-from consumers.contexts import check_context, merge
-from consumers.serving_view import ServingView
+from consumers.chooser.contexts import check_context, merge
+from consumers.chooser.view import ServingView
 from producers.token import verify
 from stream.choice import choose_uniform, draws, key_of, policy_of
 from stream.codec import decode, encode

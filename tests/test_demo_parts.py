@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from consumers.demo import CATALOGUE, demo_settings, environment
-from consumers.demo_processes import ProcessEnded, Processes
-from consumers.demo_scene import DemoRules, Liked, Scene, Shown
-from consumers.demo_tally import Freshness
-from consumers.demo_view import Frame, Screen, closing_words, line, picture
-from consumers.demo_watch import empty_summary
+from consumers.demo.processes import ProcessEnded, Processes
+from consumers.demo.scene import DemoRules, Liked, Scene, Shown
+from consumers.demo.tally import Freshness
+from consumers.demo.view import Frame, Screen, closing_words, line, picture
+from consumers.demo.watch import empty_summary
 from producers.catalogue import load_catalogue
 from stream.choice import Choice, key_of, policy_of
 from stream.settings import Settings, load

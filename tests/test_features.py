@@ -55,7 +55,7 @@ class TestDefaults:
     """Which features are learned from if none are configured."""
 
     def test_people_and_reserved_names_are_no_features(self):
-        """Only themes that are not named like Keyart's own columns; people have one together, once there are any."""
+        """Only themes that are not named like Keyart's own columns; people have one column together."""
         assert default_features({"bias", "cast", "drama"}) == ("bias", "drama")
         assert default_features({"cast:Ann", "cast:Bob", "drama"}) == ("bias", "drama", "cast")
         assert default_features({"cast:Ann", "noir"}, ("bias", "drama", "cast")) == (

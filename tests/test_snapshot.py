@@ -53,9 +53,7 @@ def test_scores_are_those_of_the_posterior() -> None:
 
 
 def test_popular_is_a_model_with_the_bias_alone() -> None:
-    """Its scores are those of River's model that was taught, without any context, by how much rewards differ from
-    the title's mean.
-    """
+    """Its scores are those of River's model taught how rewards differ from their mean."""
     snapshot = some_snapshot()
     mean, sd = ServableTitle(snapshot).scores({"romance": 1.0}, "popular")
     alone = ArtworkModel(prior_precision=10.0, noise_precision=20.0)

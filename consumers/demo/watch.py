@@ -6,14 +6,14 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
-from consumers.demo_scene import PERSONAS
-from consumers.demo_tally import Freshness, Tally
-from consumers.demo_view import POLICIES, Frame
+from consumers.demo.scene import PERSONAS
+from consumers.demo.tally import Freshness, Tally
+from consumers.demo.view import POLICIES, Frame
 from producers.audience_report import SimulationReport
 
 if TYPE_CHECKING:
     from consumers.chooser import ArtworkChooser
-    from consumers.demo_scene import Scene
+    from consumers.demo.scene import Scene
     from stream.choice import Choice
     from stream.settings import Settings
 

@@ -23,10 +23,10 @@ from rich.console import Console
 
 from consumers import logs
 from consumers.chooser import ArtworkChooser
-from consumers.demo_processes import Processes
-from consumers.demo_scene import DemoRules, Scene
-from consumers.demo_view import Screen, closing_words
-from consumers.demo_watch import Watch, empty_summary
+from consumers.demo.processes import Processes
+from consumers.demo.scene import DemoRules, Scene
+from consumers.demo.view import Screen, closing_words
+from consumers.demo.watch import Watch, empty_summary
 from consumers.embedded import EmbeddedBroker, free_port
 from producers.catalogue import load_catalogue
 from producers.event_clock import EventClock
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: The catalogue beside the packages in a checkout; an installation does not carry one.
-CATALOGUE = Path(__file__).resolve().parent.parent / "deploy" / "catalogue.json"
+CATALOGUE = Path(__file__).resolve().parent.parent.parent / "deploy" / "catalogue.json"
 
 __all__ = ["CATALOGUE", "DemoRules", "demo_settings", "environment", "run_demo"]
 
@@ -68,7 +68,7 @@ def run_demo(
         How long the audience stays; None: until ``stop``, but no longer than a quarter of an hour, because the
         embedded broker keeps everything in memory. Starting and ending take a few seconds more.
     json_file
-        Where to write the summary, see :func:`consumers.demo_watch.empty_summary`.
+        Where to write the summary, see :func:`consumers.demo.watch.empty_summary`.
     catalogue
         The titles.
     rules

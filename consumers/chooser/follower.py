@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from consumers.serving_view import ServingView
+from consumers.chooser.view import ServingView
 from stream.errors import BrokerUnavailable, KeyartError
 from stream.kafka import Admin, TableReader
 

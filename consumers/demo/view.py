@@ -11,14 +11,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from consumers.demo_scene import PERSONAS
+from consumers.demo.scene import PERSONAS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
-    from consumers.demo_scene import Liked, Shown
+    from consumers.demo.scene import Liked, Shown
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _BAR = 28

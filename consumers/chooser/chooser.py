@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from consumers.choice_counts import ChoiceCounts
-from consumers.contexts import check_context, check_id, merge
-from consumers.follower import KafkaTables, TableFollower
+from consumers.chooser.contexts import check_context, check_id, merge
+from consumers.chooser.counts import ChoiceCounts
+from consumers.chooser.follower import KafkaTables, TableFollower
 from producers import token
 from stream.choice import Choice, choose_uniform, draws, key_of, policy_of, time_bucket
 from stream.errors import KeyartError
@@ -22,8 +22,8 @@ from stream.settings import load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from consumers.follower import Handlers, Tables
-    from consumers.serving_view import ServedTitle
+    from consumers.chooser.follower import Handlers, Tables
+    from consumers.chooser.view import ServedTitle
     from stream.records import Policy, Title
     from stream.settings import Settings
     from stream.snapshot import ServableTitle

@@ -1,0 +1,9 @@
+"""Choosing artwork in memory: the chooser that apps embed and serving nodes stand on.
+
+:mod:`chooser` is what an app calls, :mod:`view` what it chooses from, :mod:`follower` the thread that keeps the view
+up to date.
+"""
+
+from consumers.chooser.chooser import ArtworkChooser, UnknownTitle
+
+__all__ = ["ArtworkChooser", "UnknownTitle"]
