@@ -1,6 +1,6 @@
 """Choosing artwork in memory: the chooser that apps embed and serving nodes stand on.
 
-:mod:`chooser` is what an app calls, :mod:`view` what it chooses from, :mod:`follower` the thread that keeps the view
+:mod:`chooser` is what an app calls, :mod:`view` what is chosen from, :mod:`follower` the thread that keeps it
 up to date.
 """
 
