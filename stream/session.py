@@ -81,6 +81,7 @@ class Session:
         self._positions: dict[int, dict[str, int]] = {}
         self._changed: set[int] = set()
         self._assigned = False
+        self._turn = 0
         self._lost: deque[bytes | None] = deque()
         self._open: list[Admin | TableReader | Committer | Writer | GroupReader] = []
         try:
@@ -218,8 +219,10 @@ class Session:
             key = self._lost.popleft()
             for task in self._tasks.values():
                 task.mark_unpublished(key or b"")
-        now_ms = self._now_ms()
-        for task in self._tasks.values():
+        now_ms, tasks = self._now_ms(), list(self._tasks.values())
+        # Each begins in its turn: all share one deadline, and a busy partition must not keep the others waiting.
+        self._turn = (self._turn + 1) % max(len(tasks), 1)
+        for task in tasks[self._turn :] + tasks[: self._turn]:
             for output in task.publish(now_ms, deadline):
                 self._writer.write(output)
                 self._counts.published += 1

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask
-from consumers.shared_prior import SharedPriorView
+from consumers.learner.shared_prior import SharedPriorView
 from stream.codec import decode
 from stream.metrics import WorkerMetrics
 from stream.posterior import unpack_lower

@@ -1,15 +1,15 @@
-"""The learner: impressions and rewards in, one model per artwork, snapshots out."""
+"""One partition of a learner: what comes in is learned, and what was learned is kept."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from consumers.shared_prior import SharedPriorView
+from consumers.learner.publishing import Publisher
+from consumers.learner.shared_prior import SharedPriorView
+from consumers.learner.teaching import Teacher
 from stream.codec import decode, decode_key, encode_fields
 from stream.dead_letters import dead_letter
 from stream.duplicates import RecentIds
@@ -17,9 +17,8 @@ from stream.errors import DecodeError
 from stream.features import CAST_PREFIX, default_features
 from stream.job import Job
 from stream.kafka import Output
-from stream.learning import LearningRules, TitleBook, Unsound
+from stream.learning import LearningRules, TitleBook
 from stream.records import Impression, RewardChange
-from stream.teaching import PartitionLessons, write_lessons
 from stream.topics import (
     CATALOGUE,
     DEAD_LETTERS,
@@ -36,23 +35,12 @@ if TYPE_CHECKING:
     from consumers.catalogue_view import CatalogueView
     from stream.kafka import Message
     from stream.metrics import WorkerMetrics
-    from stream.prior import Taught
-    from stream.records import Title
     from stream.settings import Settings
     from stream.topics import Topic
 
 R = TypeVar("R", Impression, RewardChange)
 
 log = structlog.get_logger("keyart")
-
-#: Titles solved in one go: enough to be quick, few enough to keep a deadline.
-_AT_ONCE = 32
-#: The longest that a checkpoint works out what titles teach; what is left waits for the next.
-_TEACHING_SECONDS = 0.5
-#: Titles are published again when what the catalogue teaches has moved by so much,
-_REPUBLISH = 0.02
-#: and what they teach is worked out again at so much.
-_RECONSIDER = 0.05
 
 
 def learner_job(settings: Settings, catalogue: CatalogueView, metrics: WorkerMetrics) -> Job:
@@ -98,10 +86,6 @@ class LearnerTask:
         shared: SharedPriorView | None = None,
     ) -> None:
         self._partition = partition
-        self._shared = shared
-        self._lessons = PartitionLessons()
-        self._reconsidered: Taught | None = None  # what was taught when every title was last reconsidered
-        self._published: Taught | None = None  # and when every title was last published
         self._worker = settings.worker_name
         self._configured = settings.features
         self._catalogue = catalogue
@@ -111,8 +95,8 @@ class LearnerTask:
         self._recent = RecentIds(round(settings.duplicate_seconds * 1000))
         self._book = TitleBook(self._columns(), LearningRules.of(settings))
         self._changed: dict[str, None] = {}  # titles whose state is not in the changelog, in order of change
-        self._unpublished: dict[str, None] = {}
-        self._outdated: dict[str, None] = {}  # published from what the catalogue taught before
+        self._publisher = Publisher(partition, self._book, catalogue, metrics, shared=shared)
+        self._teacher = None if shared is None else Teacher(partition, self._book, catalogue, shared)
         self._dead: list[Output] = []
         self._uncounted: dict[str, float] = {}  # by policy: reward learned that its metric does not show yet
 
@@ -126,7 +110,9 @@ class LearnerTask:
         """Take back titles from the changelog."""
         for message in messages:
             if message.value is not None:
-                self._lessons.mark([self._book.restore(message.value)])
+                title_id = self._book.restore(message.value)
+                if self._teacher is not None:
+                    self._teacher.mark([title_id])
 
     def remember(self, topic: Topic, messages: Sequence[Message]) -> None:
         """See impressions again that were learned in the last minute."""
@@ -147,7 +133,8 @@ class LearnerTask:
 
     def checkpoint(self) -> Iterable[Output]:
         """Changed titles, what the partition's titles teach, and dead letters."""
-        self._lessons.mark(self._changed)
+        if self._teacher is not None:
+            self._teacher.mark(self._changed)
         outputs = [
             Output(
                 LEARNER_CHANGELOG,
@@ -157,31 +144,12 @@ class LearnerTask:
             )
             for title_id in self._changed
         ]
-        outputs += self._teach()
+        if self._teacher is not None:
+            outputs += self._teacher.teach()
         outputs += self._dead
         self._changed.clear()
         self._dead.clear()
         return outputs
-
-    def _teach(self) -> list[Output]:
-        """What the partition's titles teach, as of now; nothing while some are still to be worked out."""
-        if self._shared is None:
-            return []
-        taught = self._shared.taught(self._book.sums.space.columns)
-        if self._reconsidered is None or taught.differs_from(self._reconsidered, _RECONSIDER):
-            self._reconsidered = taught
-            self._lessons.mark_all()
-        deadline = time.monotonic() + _TEACHING_SECONDS
-        lessons = self._lessons
-        while lessons.stale and time.monotonic() < deadline:
-            some = list(islice(lessons.stale, _AT_ONCE))
-            titles = [title for title_id in some if (title := self._catalogue.get(title_id)) is not None]
-            for title_id in set(some) - {title.title_id for title in titles}:
-                lessons.forget(title_id)
-            lessons.refresh(self._book, titles, taught)
-        if lessons.stale:
-            return []
-        return [Output(SHARED_PRIOR, str(self._partition).encode(), write_lessons(lessons.total()))]
 
     # --- learning
 
@@ -255,7 +223,7 @@ class LearnerTask:
     def _mark(self, title_ids: Iterable[str]) -> None:
         named = dict.fromkeys(title_ids)
         self._changed |= named
-        self._unpublished |= named
+        self._publisher.mark(named)
 
     def _follow_catalogue(self) -> None:
         """Publish what the catalogue changed: new titles, withdrawn ones, new features."""
@@ -274,53 +242,19 @@ class LearnerTask:
             )
         changed = catalogue.changed_since(self._catalogue_version)
         self._catalogue_version = catalogue.version
-        for title_id in changed:
-            if catalogue.partition_of.get(title_id) == self._partition:
-                self._unpublished[title_id] = None
+        places = catalogue.partition_of
+        self._publisher.mark(title_id for title_id in changed if places.get(title_id) == self._partition)
 
     # --- publishing
 
     def publish(self, now_ms: int, deadline: float) -> Iterable[Output]:
-        """Snapshots of changed titles, oldest change first; then of those that the catalogue taught otherwise.
-
-        Stops at the deadline, where more titles wait for the next time. A withdrawn title gets a tombstone.
-        """
+        """Snapshots of what changed, until the deadline; tombstones of withdrawn titles."""
         self._follow_catalogue()
-        taught = None if self._shared is None else self._shared.taught(self._book.sums.space.columns)
-        if taught is not None and (self._published is None or taught.differs_from(self._published, _REPUBLISH)):
-            self._published = taught
-            places = self._catalogue.partition_of
-            self._outdated = {t: None for t in self._catalogue.titles if places.get(t) == self._partition}
-        for waiting in (self._unpublished, self._outdated):
-            while waiting:
-                if time.monotonic() > deadline:
-                    return
-                some = list(islice(waiting, _AT_ONCE))
-                for title_id in some:
-                    self._unpublished.pop(title_id, None)
-                    self._outdated.pop(title_id, None)
-                yield from self._snapshots(some, now_ms, taught)
-
-    def _snapshots(self, title_ids: Sequence[str], now_ms: int, taught: Taught | None) -> Iterable[Output]:
-        titles: list[Title] = []
-        for title_id in title_ids:
-            title = self._catalogue.get(title_id)
-            if title is None:
-                yield Output(SNAPSHOTS, title_id.encode(), None, self._partition)
-            else:
-                titles.append(title)
-        for title, found in self._book.snapshots(titles, now_ms, taught):
-            if isinstance(found, Unsound):
-                self._metrics.publish_refused.inc()
-                log.warning("snapshot refused", title=title.title_id, reason=str(found))
-            else:
-                yield Output(SNAPSHOTS, title.title_id.encode(), encode_fields(found), self._partition)
+        return self._publisher.publish(now_ms, deadline)
 
     def mark_unpublished(self, key: bytes) -> None:
         """Publish this title again, if it is one of ours."""
-        title_id = key.decode(errors="replace")
-        if title_id in self._book.titles or self._catalogue.partition_of.get(title_id) == self._partition:
-            self._unpublished[title_id] = None
+        self._publisher.mark_lost(key.decode(errors="replace"))
 
 
 def _read(kind: type[R], message: Message) -> R:
