@@ -11,6 +11,7 @@ from stream.errors import StateMismatch
 from stream.features import CAST
 from stream.posterior import pack, solve, unpack_symmetric
 from stream.prior import TitleSums, independent, priors
+from stream.soundness import SoundnessGate, Unsound
 from stream.stored import FORMAT, StoredTitle
 from stream.sums import ArtworkSums
 
@@ -73,10 +74,6 @@ class TitleState:
         return {name: value for name, value in record.context.items() if shown_ms > since.get(name, -1)}
 
 
-class Unsound(Exception):
-    """A posterior must not be published; the message says why."""
-
-
 class TitleBook:
     """The titles of one partition: sums in, snapshots out.
 
@@ -93,7 +90,7 @@ class TitleBook:
         self.rules = rules
         self.titles: dict[str, TitleState] = {}
         self._half_life_ms = round(rules.half_life_days * _DAY_MS)
-        self._published: dict[str, tuple[tuple[str, ...], Floats, Floats]] = {}
+        self._gate = SoundnessGate(rules.max_jump)
 
     def knows(self, title_id: str, artwork_id: str) -> bool:
         """Whether anything was learned of this artwork."""
@@ -301,7 +298,7 @@ class TitleBook:
         for number, title in enumerate(titles):
             part = slice(sums.starts[number], ends[number])
             try:
-                self._check(title, sums.gram[part], mean[part], factor[part])
+                self._gate.check(title, sums.gram[part], mean[part], factor[part])
             except Unsound as reason:
                 yield title, reason
                 continue
@@ -358,23 +355,6 @@ class TitleBook:
             "plays": 0 if slot is None else int(sums.plays[slot]),
             "reward": 0.0 if slot is None else float(sums.reward[slot]),
         }
-
-    def _check(self, title: Title, gram: Floats, mean: Floats, factor: Floats) -> None:
-        """Refuse what would mislead every serving node; remember what passes."""
-        if not (np.isfinite(mean).all() and np.isfinite(factor).all()):
-            raise Unsound("not finite")
-        ids = tuple(artwork.artwork_id for artwork in title.artworks)
-        evidence = gram[:, 0, 0].copy()
-        typical = gram[:, 0, :] / np.maximum(evidence, 1e-9)[:, None]  # the mean context each was shown in
-        expected = np.einsum("kd,kd->k", typical, mean)
-        before = self._published.get(title.title_id)
-        if before is not None and before[0] == ids and before[1].shape == mean.shape:
-            moved = np.abs(expected - np.einsum("kd,kd->k", typical, before[1]))
-            moved[evidence > 2.0 * before[2]] = 0.0  # more was learned since than before: it may move
-            if moved.max() > self.rules.max_jump:
-                worst = ids[int(np.argmax(moved))]
-                raise Unsound(f"the expected reward of artwork {worst!r} moved by {moved.max():.3g}")
-        self._published[title.title_id] = (ids, mean, evidence)
 
 
 def _united(columns: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from stream.codec import decode, encode_fields
 from stream.errors import StateMismatch
-from stream.learning import LearningRules, TitleBook, Unsound
+from stream.learning import LearningRules, TitleBook
 from stream.posterior import solve, unpack_lower
 from stream.records import Snapshot
+from stream.soundness import Unsound
 
 few = settings(repeatable, max_examples=25)
 COLUMNS = ("bias", "comedy", "romance")

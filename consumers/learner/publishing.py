@@ -10,7 +10,7 @@ import structlog
 
 from stream.codec import encode_fields
 from stream.kafka import Output
-from stream.learning import Unsound
+from stream.soundness import Unsound
 from stream.topics import SNAPSHOTS
 
 if TYPE_CHECKING:
