@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 
 class RecentIds:
     """Remembers ids for a span of event time, and from which offset on they can be read again.
@@ -30,8 +32,9 @@ class RecentIds:
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
         self._through_ms = 0
-        # id -> its latest time, and the offset of the record that had it; in the order of those offsets
-        self._seen: dict[str, tuple[int, int]] = {}
+        # id -> its latest time, and the offset of the record that had it; in the order of those offsets. A plain
+        # dict looks for its first entry among all that were deleted before it.
+        self._seen: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def is_new(self, id_: str, at_ms: int, offset: int) -> bool:
         """Whether this id was not seen within the span; from now on it has been."""
@@ -39,8 +42,9 @@ class RecentIds:
         oldest = self._through_ms - self._span_ms
         before = self._seen.get(id_)
         if at_ms >= oldest and (before is None or at_ms > before[0]):
-            self._seen.pop(id_, None)
             self._seen[id_] = (at_ms, offset)
+            if before is not None:
+                self._seen.move_to_end(id_)
         self._forget(oldest)
         return before is None or before[0] < oldest
 

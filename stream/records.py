@@ -43,8 +43,11 @@ Context = Annotated[dict[Name, Value], Meta(max_length=MAX_FEATURES)]
 Themes = Annotated[dict[Name, Weight], Meta(max_length=MAX_FEATURES)]
 
 
-class Record(Struct, frozen=True, omit_defaults=True):
-    """What every record is: immutable, comparable, and strict about the fields it names."""
+class Record(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What every record is: immutable, comparable, and strict about the fields it names.
+
+    Nothing a record holds can hold the record, so the garbage collector need not look at it.
+    """
 
 
 class Impression(Record, frozen=True):
