@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -36,25 +37,39 @@ class _OfTitle(NamedTuple):
 
 
 class PartitionLessons:
-    """What each title teaches; computed again only where something has changed since."""
+    """What each title teaches; computed again only where something has changed since.
+
+    Attributes
+    ----------
+    missing
+        Titles that were never computed: without them the total is not the partition's.
+    stale
+        Titles that have learned since they were.
+    """
 
     def __init__(self) -> None:
         self._found: dict[str, _OfTitle] = {}
         self._features: tuple[str, ...] = ()
+        self.missing: dict[str, None] = {}
         self.stale: dict[str, None] = {}
 
     def mark(self, title_ids: Iterable[str]) -> None:
         """What these titles teach has to be computed again."""
-        self.stale |= dict.fromkeys(title_ids)
+        for title_id in title_ids:
+            (self.stale if title_id in self._found else self.missing)[title_id] = None
 
     def mark_all(self) -> None:
         """Likewise for every title."""
         self.mark(self._found)
 
+    def waiting(self, count: int) -> list[str]:
+        """So many of the titles to be computed: those that are missing first, then those that wait longest."""
+        return list(islice(chain(self.missing, self.stale), count))
+
     def forget(self, title_id: str) -> None:
         """A withdrawn title teaches nothing: nobody can say any more what its artworks showed."""
-        self._found.pop(title_id, None)
-        self.stale.pop(title_id, None)
+        for titles in (self._found, self.missing, self.stale):
+            titles.pop(title_id, None)
 
     def refresh(self, book: TitleBook, titles: Sequence[Title], taught: Taught) -> None:
         """Compute what these titles teach.
@@ -73,13 +88,15 @@ class PartitionLessons:
             return
         if taught.features != self._features:
             self._features = taught.features
-            self.mark_all()
+            self.missing |= dict.fromkeys(self._found)
             self._found.clear()
+            self.stale.clear()
         sums = book.gather(titles)
         precision, moment = lessons_on_weights(sums, taught)
         evidence = lessons_on_strength(sums, taught)
         count, reward = sums.by_title(sums.gram[:, 0, 0]), sums.by_title(sums.moment[:, 0])
         for i, title in enumerate(titles):
+            self.missing.pop(title.title_id, None)
             self.stale.pop(title.title_id, None)
             self._found[title.title_id] = _OfTitle(
                 float(count[i]), float(reward[i]), precision[i], moment[i], evidence[i]

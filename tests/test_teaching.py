@@ -88,6 +88,17 @@ def test_only_what_changed_is_computed_again():
     assert equal(lessons.total(), total(book))
 
 
+def test_what_is_missing_comes_first():
+    """Without a title that was never computed the total is nobody's; one that has changed can wait."""
+    shown, _ = records(8)
+    book, lessons = TitleBook(COLUMNS, RULES), PartitionLessons()
+    book.learn_impressions(shown)
+    lessons.refresh(book, TITLES[:3], NOTHING)
+    lessons.mark(["t1", "t3", "t0", "t4"])
+    assert (list(lessons.missing), list(lessons.stale)) == (["t3", "t4"], ["t1", "t0"])
+    assert lessons.waiting(3) == ["t3", "t4", "t1"]
+
+
 def test_a_withdrawn_title_teaches_nothing():
     """Its share is gone from the sum."""
     shown, _ = records(5)
@@ -106,7 +117,7 @@ def test_new_columns_make_everything_stale():
     lessons.refresh(book, TITLES, NOTHING)
     book.widen((*COLUMNS, "noir"))
     lessons.refresh(book, TITLES[:1], learn_from(Lessons.none((*COLUMNS, "noir"))))
-    assert set(lessons.stale) == {title.title_id for title in TITLES[1:]}
+    assert set(lessons.missing) == {title.title_id for title in TITLES[1:]}
     assert lessons.total().features == (*COLUMNS, "noir")
 
 

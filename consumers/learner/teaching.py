@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from stream.kafka import Output
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 #: Titles worked out in one go.
 _AT_ONCE = 32
-#: The longest that a checkpoint works; what is left waits for the next.
-_SECONDS = 0.5
+#: The longest that a checkpoint works for one partition; what is left waits for the next.
+_SECONDS = 0.05
 #: Every title is worked out again when what the catalogue teaches has moved by so much.
 _RECONSIDER = 0.05
 
@@ -52,16 +51,18 @@ class Teacher:
         self._lessons.mark(title_ids)
 
     def teach(self) -> list[Output]:
-        """The partition's lessons as of now; nothing while some titles are still to be worked out."""
+        """The partition's lessons; nothing while some titles have never been worked out.
+
+        A title that waits for its turn goes on teaching what it taught before.
+        """
         taught, lessons = self._shared.taught(self._book.sums.space.columns), self._lessons
         if self._reconsidered is None or taught.differs_from(self._reconsidered, _RECONSIDER):
             self._reconsidered = taught
             lessons.mark_all()
         deadline = time.monotonic() + _SECONDS
-        while lessons.stale and time.monotonic() < deadline:
-            some = list(islice(lessons.stale, _AT_ONCE))
+        while (some := lessons.waiting(_AT_ONCE)) and time.monotonic() < deadline:
             titles = [title for title_id in some if (title := self._catalogue.get(title_id)) is not None]
             for title_id in set(some) - {title.title_id for title in titles}:
                 lessons.forget(title_id)
             lessons.refresh(self._book, titles, taught)
-        return [] if lessons.stale else [Output(SHARED_PRIOR, self._key, write_lessons(lessons.total()))]
+        return [] if lessons.missing else [Output(SHARED_PRIOR, self._key, write_lessons(lessons.total()))]
