@@ -1,12 +1,15 @@
 """What the whole catalogue teaches every artwork: the prior that titles share, from sums alone.
 
-A title's reward is modelled as ``r = x·v + ρ x·(g_a ∘ w) + x·δ_a + noise`` for artwork a: ρ is the title's take
-rate, v its own response to the context x, g_a what the artwork shows (its tags, one number a feature), w how taste
-for a feature meets artwork tagged with it (one vector for the whole catalogue), and δ_a what is the artwork's own.
-Effects are relative to ρ: v is N((ρ, 0, …), ρ² σ²), w is N(0, 1), and δ_a is N(0, ρ² τ²), with noise variance
+A title's reward is modelled as ``r = x·v + ρ x·(M_a w) + x·δ_a + noise`` for artwork a: ρ is the title's take
+rate, v its own response to the context x, w how taste for a feature meets artwork tagged with it (one vector for
+the whole catalogue), and δ_a what is the artwork's own. M_a holds what the artwork shows, its tags g (one number a
+feature): w_j stands for ``g_j (x_j - x̄_j)``, with x̄ the mean context, and w_0 for ``Σ g``, how much is shown.
+Without the mean taken out, w_j would have to say both, as shares of taste are never negative.
+
+Effects are relative to ρ: v is N((ρ, 0, …), ρ² σ²), w is N(0, ω²), and δ_a is N(0, ρ² τ²), with noise variance
 ρ (1 - ρ), the most that a reward in [0, 1] with mean ρ can have.
 
-So an artwork starts from ``m₀ = v + ρ (g ∘ w)`` with precision ``λ = 1 / (ρ τ)²``. Nothing here needs data
+So an artwork starts from ``m₀ = v + ρ M_a w`` with precision ``λ = 1 / (ρ τ)²``. Nothing here needs data
 of its own: with S and c the sums of :mod:`stream.sums`, the title's own response is integrated out of w's normal
 equations (Schur complement), and the strength τ is averaged over a grid by its evidence, tempered because rewards
 are not Gaussian: the strength of largest evidence collapses to "artworks do not differ" on thin data, and greedy
@@ -37,7 +40,9 @@ _BELIEF = np.array([-8.0, -4.0, -1.0, 0.0, 0.0])
 #: The share of its evidence that a title's data is believed.
 _TEMPER = 0.3
 #: The spread of the bias around the prior, as a share of that of the other features.
-_BIAS_SHARE = 0.5
+_BIAS_SHARE = 0.1
+#: Prior precision of w: of what an artwork shows altogether, and of how taste meets it.
+_WEIGHT_PRECISION = (4.0, 0.1)
 #: How far titles' own responses spread, relative to their take rate: bias, other features.
 _RESPONSE_SPREAD = (0.5, 1.0)
 #: A title's take rate starts at the catalogue's, worth so many rewards.
@@ -54,8 +59,10 @@ class Lessons:
     ----------
     features
         The d names that the arrays' axes stand for.
-    impressions, reward
-        Their number and total, after forgetting.
+    context
+        The sum of the impressions' contexts after forgetting, shape (d,); of the bias: their number.
+    reward
+        Their total reward, after forgetting.
     precision, moment
         Of w: shapes (d, d) and (d,).
     evidence
@@ -63,7 +70,7 @@ class Lessons:
     """
 
     features: tuple[str, ...]
-    impressions: float
+    context: Floats
     reward: float
     precision: Floats
     moment: Floats
@@ -73,7 +80,7 @@ class Lessons:
     def none(cls, features: Sequence[str]) -> Lessons:
         """What no title teaches."""
         d = len(features)
-        return cls(tuple(features), 0.0, 0.0, np.zeros((d, d)), np.zeros(d), np.zeros(len(STRENGTHS)))
+        return cls(tuple(features), np.zeros(d), 0.0, np.zeros((d, d)), np.zeros(d), np.zeros(len(STRENGTHS)))
 
     def over(self, features: Sequence[str]) -> Lessons:
         """The same for another list of features: what is new in it was never seen, what it lacks is dropped."""
@@ -82,10 +89,11 @@ class Lessons:
         here = [i for i, name in enumerate(features) if name in self.features]
         there = [self.features.index(features[i]) for i in here]
         d = len(features)
-        precision, moment = np.zeros((d, d)), np.zeros(d)
+        context, precision, moment = np.zeros(d), np.zeros((d, d)), np.zeros(d)
+        context[here] = self.context[there]
         precision[np.ix_(here, here)] = self.precision[np.ix_(there, there)]
         moment[here] = self.moment[there]
-        return Lessons(tuple(features), self.impressions, self.reward, precision, moment, self.evidence)
+        return Lessons(tuple(features), context, self.reward, precision, moment, self.evidence)
 
 
 def together(lessons: Iterable[Lessons], features: Sequence[str]) -> Lessons:
@@ -94,7 +102,7 @@ def together(lessons: Iterable[Lessons], features: Sequence[str]) -> Lessons:
     none = Lessons.none(features)
     return Lessons(
         none.features,
-        sum((part.impressions for part in parts), 0.0),
+        sum((part.context for part in parts), none.context),
         sum((part.reward for part in parts), 0.0),
         sum((part.precision for part in parts), none.precision),
         sum((part.moment for part in parts), none.moment),
@@ -114,6 +122,8 @@ class Taught:
         The catalogue's take rate.
     weights
         w, shape (d,).
+    centre
+        x̄, the mean context, shape (d,): 0 for the bias.
     strength
         τ: how far artworks spread around their prior, relative to their title's take rate.
     """
@@ -121,6 +131,7 @@ class Taught:
     features: tuple[str, ...]
     rate: float
     weights: Floats
+    centre: Floats
     strength: float
 
     @property
@@ -135,6 +146,7 @@ class Taught:
         moved = float(np.linalg.norm(self.weights - other.weights))
         return (
             moved > share * max(float(np.linalg.norm(other.weights)), 0.1)
+            or float(np.linalg.norm(self.centre - other.centre)) > share * float(np.linalg.norm(other.centre))
             or abs(self.rate - other.rate) > share * other.rate
             or abs(self.strength - other.strength) > share * other.strength
         )
@@ -146,13 +158,17 @@ def learn_from(lessons: Lessons) -> Taught:
     >>> learn_from(Lessons.none(("bias", "romance"))).rate
     0.05
     """
-    rate = (lessons.reward + _FIRST_REWARDS) / (lessons.impressions + _FIRST_IMPRESSIONS)
-    d = len(lessons.features)
-    weights = np.linalg.solve(lessons.precision + np.eye(d), lessons.moment).astype(np.float64)
+    impressions = float(lessons.context[0])
+    rate = (lessons.reward + _FIRST_REWARDS) / (impressions + _FIRST_IMPRESSIONS)
+    known = np.full(len(lessons.features), _WEIGHT_PRECISION[1])
+    known[0] = _WEIGHT_PRECISION[0]
+    weights = np.linalg.solve(lessons.precision + np.diag(known), lessons.moment).astype(np.float64)
+    centre = lessons.context / max(impressions, 1.0)
+    centre[0] = 0.0
     belief = _TEMPER * lessons.evidence + _BELIEF
     share = np.exp(belief - belief.max())
     strength = float(np.exp(np.dot(share / share.sum(), np.log(STRENGTHS))))
-    return Taught(lessons.features, float(min(max(rate, 1e-6), 0.5)), weights, strength)
+    return Taught(lessons.features, float(min(max(rate, 1e-6), 0.5)), weights, centre, strength)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +229,11 @@ class TitlePriors:
 class _Normal:
     """The normal equations of titles' own responses, and what they leave for w."""
 
-    def __init__(self, sums: TitleSums, catalogue_rate: float) -> None:
+    def __init__(self, sums: TitleSums, taught: Taught) -> None:
         d = sums.moment.shape[1]
         self.title_of = of = sums.title_of
         total = sums.by_title(sums.gram)
-        pseudo = _RATE_REWARDS / catalogue_rate
+        pseudo = _RATE_REWARDS / taught.rate
         count, reward = total[:, 0, 0], sums.by_title(sums.moment[:, 0])
         self.rate: Floats = np.clip((reward + _RATE_REWARDS) / (count + pseudo), 1e-6, 0.95)
         self.beta: Floats = 1.0 / (self.rate * (1.0 - self.rate))
@@ -226,7 +242,8 @@ class _Normal:
         #: Prior precision of v in units of S: divided by β.
         self.ridge: Floats = 1.0 / (self.beta[:, None] * (self.rate[:, None] * spread) ** 2)
         self.left: Floats = sums.moment - self.rate[of, None] * sums.gram[:, :, 0]  # c - S (ρ, 0, …)
-        self.cross: Floats = sums.by_title(sums.gram * sums.tags[:, None, :])  # U
+        self.design: Floats = _design(sums.tags, taught.centre)
+        self.cross: Floats = sums.by_title(sums.gram @ self.design)  # U
         index = np.arange(d)
         total[:, index, index] += self.ridge
         sides = np.concatenate([self.cross, sums.by_title(self.left)[:, :, None]], axis=2)
@@ -237,11 +254,11 @@ class _Normal:
 
 def priors(sums: TitleSums, taught: Taught) -> TitlePriors:
     """Where each artwork starts from, given what the catalogue teaches."""
-    normal = _Normal(sums, taught.rate)
+    normal = _Normal(sums, taught)
     of, rate = normal.title_of, normal.rate
     response = normal.alone - rate[:, None] * (normal.by_weights @ taught.weights)
     response[:, 0] += rate
-    prior_mean = response[of] + rate[of, None] * sums.tags * taught.weights
+    prior_mean = response[of] + rate[of, None] * (normal.design @ taught.weights)
     prior_precision = 1.0 / (rate[:, None] * taught.spread) ** 2
     return TitlePriors(rate, response, normal.beta, prior_precision, prior_mean)
 
@@ -257,14 +274,15 @@ def independent(sums: TitleSums, prior_precision: float, noise_precision: float)
 def lessons_on_weights(sums: TitleSums, taught: Taught) -> tuple[Floats, Floats]:
     """What each title adds to the precision and to the natural mean of w: shapes (n, d, d) and (n, d).
 
-    With T = diag(g): ``βρ² (Σ T S T - Uᵀ (S̄ + Λ)⁻¹ U)`` and ``βρ (Σ T c - Uᵀ (S̄ + Λ)⁻¹ Σ c)``, where U = Σ S T,
+    They are ``βρ² (Σ Mᵀ S M - Uᵀ (S̄ + Λ)⁻¹ U)`` and ``βρ (Σ Mᵀ c - Uᵀ (S̄ + Λ)⁻¹ Σ c)``, where U = Σ S M and
     S̄ = Σ S over the title's artworks, c is less S (ρ, 0, …), and Λ is the prior precision of v.
     """
-    normal = _Normal(sums, taught.rate)
-    both = sums.tags[:, :, None] * sums.gram * sums.tags[:, None, :]
+    normal = _Normal(sums, taught)
+    both = np.swapaxes(normal.design, 1, 2) @ sums.gram @ normal.design
     across = np.swapaxes(normal.cross, 1, 2)
     precision = sums.by_title(both) - across @ normal.by_weights
-    moment = sums.by_title(sums.tags * normal.left) - np.einsum("nij,nj->ni", across, normal.alone)
+    moment = sums.by_title(np.einsum("aij,ai->aj", normal.design, normal.left))
+    moment -= np.einsum("nij,nj->ni", across, normal.alone)
     scale = normal.beta * normal.rate
     return (scale * normal.rate)[:, None, None] * precision, scale[:, None] * moment
 
@@ -274,13 +292,13 @@ def lessons_on_strength(sums: TitleSums, taught: Taught) -> Floats:
 
     Bishop (2006), equation 3.86, with the sums in place of the design matrix; constants are left out.
     """
-    normal = _Normal(sums, taught.rate)
+    normal = _Normal(sums, taught)
     of, rate, beta = normal.title_of, normal.rate, normal.beta
     d = sums.moment.shape[1]
     index = np.arange(d)
     gram = beta[of, None, None] * sums.gram
     surprise = beta[of, None] * (
-        normal.left - rate[of, None] * np.einsum("aij,aj->ai", sums.gram, sums.tags * taught.weights)
+        normal.left - rate[of, None] * np.einsum("aij,aj->ai", sums.gram, normal.design @ taught.weights)
     )
     response = beta[:, None] * normal.ridge
     found = np.empty((len(rate), len(STRENGTHS)))
@@ -300,6 +318,20 @@ def lessons_on_strength(sums: TitleSums, taught: Taught) -> Floats:
         title_volume = np.linalg.slogdet(shared)[1] - np.log(response).sum(axis=1)
         found[:, column] = 0.5 * (sums.by_title(fit - volume) + title_fit - title_volume)
     return found
+
+
+def _design(tags: Floats, centre: Floats) -> Floats:
+    """What w means for each artwork's weights: shape (A, d, d).
+
+    Column j is what w_j adds: ``g_j (x_j - x̄_j)``. Shares of taste are all positive, so ``g_j x_j`` would also say
+    how much the artwork shows at all; that has a weight of its own, column 0: ``Σ g``.
+    """
+    index = np.arange(tags.shape[1])
+    design = np.zeros((*tags.shape, tags.shape[1]))
+    design[:, index, index] = tags
+    design[:, 0, :] = -tags * centre
+    design[:, 0, 0] = tags.sum(axis=1)
+    return design
 
 
 def _spread(strength: float, d: int) -> Floats:

@@ -29,7 +29,7 @@ FORMAT = 1
 
 
 class _OfTitle(NamedTuple):
-    impressions: float
+    context: Floats
     reward: float
     precision: Floats
     moment: Floats
@@ -94,12 +94,12 @@ class PartitionLessons:
         sums = book.gather(titles)
         precision, moment = lessons_on_weights(sums, taught)
         evidence = lessons_on_strength(sums, taught)
-        count, reward = sums.by_title(sums.gram[:, 0, 0]), sums.by_title(sums.moment[:, 0])
+        context, reward = sums.by_title(sums.gram[:, 0]), sums.by_title(sums.moment[:, 0])
         for i, title in enumerate(titles):
             self.missing.pop(title.title_id, None)
             self.stale.pop(title.title_id, None)
             self._found[title.title_id] = _OfTitle(
-                float(count[i]), float(reward[i]), precision[i], moment[i], evidence[i]
+                context[i], float(reward[i]), precision[i], moment[i], evidence[i]
             )
 
     def total(self) -> Lessons:
@@ -107,7 +107,7 @@ class PartitionLessons:
         found, none = list(self._found.values()), Lessons.none(self._features)
         return Lessons(
             self._features,
-            sum((one.impressions for one in found), 0.0),
+            sum((one.context for one in found), none.context),
             sum((one.reward for one in found), 0.0),
             sum((one.precision for one in found), none.precision),
             sum((one.moment for one in found), none.moment),
@@ -120,7 +120,7 @@ class StoredLessons(Struct):
 
     format: int
     features: tuple[str, ...]
-    impressions: float
+    context: list[float]
     reward: float
     precision: list[float]
     moment: list[float]
@@ -134,7 +134,7 @@ def write_lessons(lessons: Lessons) -> bytes:
         {
             "format": FORMAT,
             "features": lessons.features,
-            "impressions": lessons.impressions,
+            "context": lessons.context,
             "reward": lessons.reward,
             "precision": pack(lessons.precision),
             "moment": lessons.moment,
@@ -161,11 +161,12 @@ def read_lessons(value: bytes) -> Lessons:
             f"the shared prior holds format {stored.format} of another version of Keyart; this one reads {FORMAT}"
         )
     d = len(stored.features)
-    if (len(stored.precision), len(stored.moment), len(stored.evidence)) != (d * (d + 1) // 2, d, len(STRENGTHS)):
+    found = tuple(map(len, (stored.context, stored.precision, stored.moment, stored.evidence)))
+    if found != (d, d * (d + 1) // 2, d, len(STRENGTHS)):
         raise StateMismatch("a record of the shared prior has sums of the wrong size")
     return Lessons(
         stored.features,
-        stored.impressions,
+        np.array(stored.context),
         stored.reward,
         unpack_symmetric(np.array(stored.precision), d),
         np.array(stored.moment),

@@ -195,7 +195,7 @@ class TestSharedPrior:
         again.restore([FakeMessage("c", 0, i, o.key, o.value) for i, o in enumerate(state)])
         before = read_lessons(next(o.value for o in outputs if o.topic is SHARED_PRIOR))
         after = read_lessons(next(o.value for o in again.checkpoint() if o.topic is SHARED_PRIOR))
-        assert after.impressions == before.impressions == 800.0
+        assert after.context[0] == before.context[0] == 800.0
         np.testing.assert_allclose(after.precision, before.precision, rtol=1e-12)
 
     def test_it_can_be_off(self, task):

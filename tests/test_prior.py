@@ -26,6 +26,7 @@ from stream.prior import (
 FEATURES = ("bias", "action", "comedy", "romance")
 D = len(FEATURES)
 NOTHING = learn_from(Lessons.none(FEATURES))
+CENTRED = replace(NOTHING, centre=np.array([0.0, 0.3, 0.2, 0.5]))
 
 
 class Rows:
@@ -51,6 +52,13 @@ class Rows:
         np.add.at(moment, self.artwork[only], self.x[only] * self.reward[only, None])
         return TitleSums(gram, moment, self.tags, self.starts)
 
+    def design(self, only: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        """What w meets in some rows: tags times how far the context is from its mean, and how much is shown."""
+        tags = self.tags[self.artwork[only]]
+        design = tags * (self.x[only] - centre)
+        design[:, 0] = tags.sum(axis=1)
+        return design
+
 
 def lessons_of(sums: TitleSums, taught: Taught = NOTHING) -> Lessons:
     """What all of these titles teach."""
@@ -58,7 +66,7 @@ def lessons_of(sums: TitleSums, taught: Taught = NOTHING) -> Lessons:
     evidence = lessons_on_strength(sums, taught)
     return Lessons(
         FEATURES,
-        sums.gram[:, 0, 0].sum(),
+        sums.gram[:, 0].sum(0),
         sums.moment[:, 0].sum(),
         precision.sum(0),
         moment.sum(0),
@@ -89,10 +97,11 @@ class TestTheJointModel:
         sums = rows.sums()
         n = len(sums.starts)
         title = sums.title_of[rows.artwork]
-        taught = learn_from(replace(lessons_of(sums), impressions=0.0, reward=0.0))
+        lessons = lessons_of(sums, CENTRED)
+        taught = replace(learn_from(lessons), rate=CENTRED.rate, centre=CENTRED.centre)
         width = D + n * D  # w, then each v less (ρ, 0, …)
         precision, natural = np.zeros((width, width)), np.zeros(width)
-        precision[:D, :D] = np.eye(D)
+        precision[:D, :D] = np.diag([4.0, *[0.1] * (D - 1)])
         for t in range(n):
             rate, spread = rate_and_spread(sums, NOTHING, t)
             here = slice(D + t * D, D + (t + 1) * D)
@@ -100,37 +109,38 @@ class TestTheJointModel:
             mine = title == t
             x = rows.x[mine]
             design = np.zeros((mine.sum(), width))
-            design[:, :D] = rate * x * rows.tags[rows.artwork[mine]]
+            design[:, :D] = rate * rows.design(mine, CENTRED.centre)
             design[:, here] = x
             beta = 1.0 / (rate * (1.0 - rate))
             precision += beta * design.T @ design
             natural += beta * design.T @ (rows.reward[mine] - rate)
         expected = np.linalg.solve(precision, natural)
         assert taught.weights == pytest.approx(expected[:D], abs=1e-9)
-        found = priors(sums, replace(taught, rate=NOTHING.rate))
+        found = priors(sums, taught)
         for t in range(n):
             rate, _ = rate_and_spread(sums, NOTHING, t)
             own = expected[D + t * D : D + (t + 1) * D] + np.array([rate, *[0.0] * (D - 1)])
             assert found.response[t] == pytest.approx(own, abs=1e-9)
-            start = own + rate * rows.tags * taught.weights
-            mine = sums.title_of == t
-            assert found.prior_mean[mine] == pytest.approx(start[mine], abs=1e-9)
+            mine = title == t
+            expected_rewards = rows.x[mine] @ own + rate * rows.design(mine, CENTRED.centre) @ taught.weights
+            said = np.einsum("nd,nd->n", rows.x[mine], found.prior_mean[rows.artwork[mine]])
+            assert said == pytest.approx(expected_rewards, abs=1e-9)
 
     @pytest.mark.parametrize("seed", [4, 5])
     def test_evidence_is_the_density_of_the_rewards(self, seed):
         """Between strengths it differs as the Gaussian density of all rewards of a title does."""
         rows = Rows(seed, artworks=(3, 2), rows=12)
         sums = rows.sums()
-        taught = Taught(FEATURES, 0.05, np.array([0.0, 0.5, -0.3, 1.0]), 0.4)
+        taught = Taught(FEATURES, 0.05, np.array([0.2, 0.5, -0.3, 1.0]), CENTRED.centre, 0.4)
         found = lessons_on_strength(sums, taught)
         for t in range(2):
             rate, spread = rate_and_spread(sums, taught, t)
             mine = sums.title_of[rows.artwork] == t
             x, artwork = rows.x[mine], rows.artwork[mine]
-            mean = rate + rate * (x * rows.tags[artwork]) @ taught.weights
+            mean = rate + rate * rows.design(mine, taught.centre) @ taught.weights
             densities = []
             for strength in STRENGTHS:
-                own = (rate * strength * np.array([0.5, *[1.0] * (D - 1)])) ** 2
+                own = (rate * strength * np.array([0.1, *[1.0] * (D - 1)])) ** 2
                 same = artwork[:, None] == artwork[None, :]
                 covariance = (x * spread**2) @ x.T + same * ((x * own) @ x.T)
                 covariance += np.eye(len(x)) * rate * (1.0 - rate)
@@ -216,8 +226,9 @@ def test_artworks_that_learn_by_themselves_start_at_0():
 )
 def test_a_move_is_told_from_noise(change, differs):
     """A share of 3 % is the limit here."""
-    taught = Taught(FEATURES, 0.05, np.array([0.0, 0.5, -0.3, 1.0]), 0.4)
+    taught = Taught(FEATURES, 0.05, np.array([0.0, 0.5, -0.3, 1.0]), CENTRED.centre, 0.4)
     assert replace(taught, **change).differs_from(taught, 0.03) is differs
     assert not taught.differs_from(taught, 0.03)
     assert replace(taught, weights=taught.weights * 1.1).differs_from(taught, 0.03)
+    assert replace(taught, centre=taught.centre * 1.1).differs_from(taught, 0.03)
     assert replace(taught, features=(*FEATURES[:-1], "noir")).differs_from(taught, 0.03)
