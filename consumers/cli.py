@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from consumers.commands import cluster, err, events, workers
+from consumers.commands import bench, cluster, err, events, workers
 from stream.errors import KeyartError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(cluster.catalogue, name="catalogue")
+app.add_typer(bench.bench, name="bench")
 
 
 def main() -> None:

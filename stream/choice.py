@@ -106,9 +106,13 @@ def _unit(value: int) -> float:
     return ((value >> 11) + 0.5) * 2.0**-53
 
 
-def time_bucket(member_key: int, now_ms: int, bucket_ms: int) -> int:
-    """The member's current bucket. Members change buckets at different times of day."""
-    return (now_ms + member_key % bucket_ms) // bucket_ms
+def time_bucket(member_key: int, title_key: int, now_ms: int, bucket_ms: int) -> int:
+    """The current bucket of a member and a title: for so long its draws stay the same.
+
+    Pairs change buckets at different times: the draws of a member's page are renewed one title after another, and
+    those of a title one member after another.
+    """
+    return (now_ms + _mix(member_key ^ title_key) % bucket_ms) // bucket_ms
 
 
 def policy_of(member_key: int, explore_share: float, popular_share: float) -> Policy:

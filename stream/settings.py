@@ -111,8 +111,11 @@ class Settings(BaseSettings):
     exploration: float = Field(
         0.1, ge=0, le=10, description="Width of the Thompson draw; 1 is the textbook's, 0 chooses greedily"
     )
-    bucket_hours: Annotated[float, Field(gt=0, le=24 * 365)] = Field(
-        24, description="A member's draws stay the same for so long"
+    sticky_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        7, description="The draws of a member and a title stay the same for so long"
+    )
+    page_variety: Annotated[float, Field(ge=0, le=10)] = Field(
+        0, description="How much a page avoids artwork that looks alike, in parts of a title's mean score; 0: not"
     )
 
     # --- Serving

@@ -139,6 +139,7 @@ class ServableTitle:
         floor: float,
         exploration: float = 1.0,
         cast: Sequence[float] | None = None,
+        lowered: Floats | None = None,
     ) -> tuple[int, float]:
         """The artwork's index for a member, and its exact propensity: a pure function of the arguments.
 
@@ -152,12 +153,17 @@ class ServableTitle:
             The share of uniform choice.
         exploration
             The width of the draw: 1 is Thompson sampling's, next to nothing is greedy.
+        lowered
+            By how much each artwork's mean score is lowered, in parts of the mean of them all, shape (K,); None:
+            not at all. It is what :mod:`stream.page` asks for, and nothing to a uniform choice.
         """
         z = draws(member_key, bucket, self._keys)
         if policy == "explore":
             return choose_uniform(z)
         mean, sd = self.scores(context, policy, cast)
         sd = np.maximum(exploration * sd, MIN_SD)
+        if lowered is not None:
+            mean = mean - lowered * max(float(mean.sum()) / len(mean), 0.0)
         return choose_thompson(mean, sd, z, floor_draw(member_key, bucket, self._title_key), floor)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from builders import START_MS, FakeMessage
+from builders import START_MS, FakeMessage, some_settings
 
+from consumers import ArtworkChooser
+from stream.choice import key_of, policy_of
 from stream.codec import encode
 from stream.posterior import pack
 from stream.records import ArtworkSnapshot, ModelParameters, Snapshot, Taste, Title
 from stream.topics import CATALOGUE, SNAPSHOTS, TASTES, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from consumers.chooser.follower import Handlers
     from stream.kafka import Message
@@ -68,6 +71,24 @@ def table_message(record: Record, offset: int = 0) -> tuple[Topic, FakeMessage]:
     """A record on its table."""
     topic, key = _TOPICS[type(record)]
     return topic, FakeMessage(topic.full_name("keyart."), 0, offset, getattr(record, key).encode(), encode(record))
+
+
+@contextmanager
+def choosing(
+    tables: MemoryTables, *, now_ms: Callable[[], int] = lambda: START_MS, **changes: Any
+) -> Iterator[ArtworkChooser]:
+    """A chooser that has read the tables, and follows them."""
+    settings = some_settings(**({"token_secrets": ("a secret for the tests",)} | changes))
+    with ArtworkChooser(settings, now_ms=now_ms, open_tables=tables.open) as chooser:
+        chooser.wait_ready(20)
+        yield chooser
+
+
+def members_of(policy: str, count: int, explore: float = 0.02, popular: float = 0.05) -> list[str]:
+    """The first members of a policy."""
+    names = (f"member-{i}" for i in range(1_000_000))
+    found = (name for name in names if policy_of(key_of(name), explore, popular) == policy)
+    return [name for name, _ in zip(found, range(count), strict=False)]
 
 
 class MemoryTables:

@@ -246,12 +246,20 @@ def test_a_larger_share_keeps_those_who_were_in_it(population: Population) -> No
     assert small < large
 
 
-@pytest.mark.parametrize("bucket_ms", [HOUR_MS, DAY_MS])
-def test_buckets_change_once_a_period_and_not_for_all_at_once(bucket_ms: int) -> None:
-    """Within any one period each member changes bucket exactly once, spread over the whole of it."""
-    members = [key_of(f"member-{i}") for i in range(1000)]
+@pytest.mark.parametrize("bucket_ms", [HOUR_MS, 7 * DAY_MS])
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        pytest.param([(key_of(f"member-{i}"), key_of("film")) for i in range(1000)], id="members of a title"),
+        pytest.param([(key_of("member"), key_of(f"title-{i}")) for i in range(1000)], id="titles of a member"),
+    ],
+)
+def test_buckets_change_once_a_period_and_not_for_all_at_once(
+    bucket_ms: int, pairs: list[tuple[int, int]]
+) -> None:
+    """Within any one period each member and title changes bucket exactly once, spread over the whole of it."""
     steps = range(START_MS, START_MS + bucket_ms + 1, bucket_ms // 24)
-    buckets = np.array([[time_bucket(member, now, bucket_ms) for now in steps] for member in members])
+    buckets = np.array([[time_bucket(*pair, now, bucket_ms) for now in steps] for pair in pairs])
     assert (buckets[:, -1] - buckets[:, 0] == 1).all()
     changing = [int((after != before).sum()) for before, after in pairwise(buckets.T)]
     assert min(changing) > 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
-from builders import HOUR_MS, START_MS, message_of, repeatable, some_settings, some_title
+from builders import DAY_MS, HOUR_MS, START_MS, message_of, repeatable, some_settings, some_title
 from hypothesis import given
 from hypothesis import strategies as st
 from tables import MemoryTables, some_snapshot, some_taste, table_message
@@ -18,7 +18,7 @@ from consumers import ArtworkChooser, UnknownTitle
 from consumers.chooser.contexts import check_context, merge
 from consumers.chooser.view import ServingView
 from producers.token import verify
-from stream.choice import choose_uniform, draws, key_of, policy_of
+from stream.choice import artwork_keys, choose_uniform, draws, key_of, policy_of, time_bucket
 from stream.codec import decode, encode
 from stream.errors import BrokerUnavailable, ConfigurationError, KeyartError, TopicError
 from stream.records import MAX_FEATURES, MAX_RECORD_BYTES, Artwork, Impression
@@ -243,13 +243,13 @@ def test_what_is_given_lies_over_the_taste(make: Callable[..., ArtworkChooser]) 
 
 def test_a_choice_is_the_snapshots(make: Callable[..., ArtworkChooser]) -> None:
     """Artwork, propensity and version are what the pure rule gives for this member, now."""
-    settings: dict[str, Any] = {"bucket_hours": 6.0, "uniform_floor": 0.1}
+    settings: dict[str, Any] = {"sticky_days": 0.25, "uniform_floor": 0.1}
     chooser = make(MemoryTables(some_title(), some_snapshot(sd=0.3)), **settings)
     snapshot = chooser.snapshot("film")
     assert snapshot is not None
     for member in MEMBERS:
         key = key_of(member)
-        bucket = (START_MS + key % (6 * HOUR_MS)) // (6 * HOUR_MS)
+        bucket = time_bucket(key, key_of("film"), START_MS, 6 * HOUR_MS)
         policy = policy_of(key, 0.02, 0.05)
         index, propensity = snapshot.choose({"comedy": 0.2}, policy, key, bucket, floor=0.1, exploration=0.1)
         choice = chooser.choose(member, "film", {"comedy": 0.2})
@@ -601,12 +601,10 @@ def test_a_closed_chooser_still_chooses(make: Callable[..., ArtworkChooser]) -> 
 def test_uniform_choice_without_a_snapshot_is_the_pure_rule(make: Callable[..., ArtworkChooser]) -> None:
     """The catalogue's artworks are hashed as a snapshot's would be."""
     chooser = make(MemoryTables(some_title(artworks=("a", "b", "c"))), explore_share=1.0, popular_share=0.0)
-    served = chooser.follower.view.served["film"]
     for member in MEMBERS[:20]:
         key = key_of(member)
-        index, propensity = choose_uniform(
-            draws(key, (START_MS + key % (24 * HOUR_MS)) // (24 * HOUR_MS), served.keys)
-        )
+        bucket = time_bucket(key, key_of("film"), START_MS, 7 * DAY_MS)
+        index, propensity = choose_uniform(draws(key, bucket, artwork_keys("film", "abc")))
         choice = chooser.choose(member, "film")
         assert (choice.artwork_id, choice.propensity) == ("abc"[index], propensity)
 

@@ -161,6 +161,40 @@ def test_one_unknown_title_is_not_found(node: Node) -> None:
     assert "'lost' is not in the catalogue" in fault(node.choose(title_id="lost"), 404)
 
 
+class TestCanvases:
+    """A request may name where the artwork will be shown."""
+
+    @pytest.fixture
+    def node(self, node: Node) -> Node:
+        """The film has a face for the billboard and a kiss for the box; the series' artworks fit any canvas."""
+        node.tables.write(
+            some_title(artworks=(Artwork("face", {}, canvas="billboard"), Artwork("kiss", {}, canvas="box")))
+        )
+        node.tables.settle()
+        return node
+
+    def test_artwork_made_for_the_canvas_is_chosen(self, node: Node) -> None:
+        """Ann would see the kiss; on the billboard there is none. The token holds where it was to be shown."""
+        assert node.choose(title_id="film").json()["choices"][0]["artwork_id"] == "kiss"
+        (choice,) = node.choose(title_id="film", canvas="billboard").json()["choices"]
+        assert (choice["artwork_id"], choice["propensity"]) == ("face", 1.0)
+        node.http.post("/impressions", json={"tokens": [choice["token"]]})
+        assert decode(Impression, node.outbox.records[0].value).canvas == "billboard"
+
+    def test_one_title_without_the_canvas_is_not_found(self, node: Node) -> None:
+        """The sentence says which canvases there are."""
+        sentence = fault(node.choose(title_id="film", canvas="panel"), 404)
+        assert sentence == "title 'film' has no artwork for canvas 'panel', only for 'billboard', 'box'"
+
+    def test_a_page_lists_what_has_no_artwork_for_it(self, node: Node) -> None:
+        """Apart from the titles that the catalogue does not have, and each once."""
+        answer = node.choose(title_ids=["film", "lost", "series", "film"], canvas="panel").json()
+        assert [choice["title_id"] for choice in answer["choices"]] == ["series"]
+        assert (answer["unknown"], answer["without_canvas"]) == (["lost"], ["film"])
+        answer = node.choose(title_ids=["film", "series"]).json()
+        assert (answer["unknown"], answer["without_canvas"]) == ([], [])
+
+
 FAULTS = {
     "not JSON": ("{", "not JSON"),
     "nothing": ("", "not JSON"),
@@ -173,6 +207,8 @@ FAULTS = {
     "a misspelt field": ('{"member_id": "a", "title_id": "film", "contxt": {}}', "unknown field `contxt`"),
     "no title": ('{"member_id": "a"}', "title_id or title_ids"),
     "both": ('{"member_id": "a", "title_id": "a", "title_ids": []}', "title_id or title_ids"),
+    "a canvas's number": ('{"member_id": "a", "title_id": "film", "canvas": 7}', r"at `\$\.canvas`"),
+    "an empty canvas": ('{"member_id": "a", "title_id": "film", "canvas": ""}', r"at `\$\.canvas`"),
     "a context of text": ('{"member_id": "a", "title_id": "film", "context": {"x": "1"}}', r"at `\$\.context"),
     "not a number": ('{"member_id": "a", "title_id": "film", "context": {"x": NaN}}', "not JSON"),
     "beyond floats": ('{"member_id": "a", "title_id": "film", "context": {"x": 1e999}}', "context"),
@@ -367,7 +403,7 @@ def test_a_wrong_path_or_method_is_answered_in_json(method: str, path: str, stat
 def test_a_fault_of_ours_shows_nothing_of_its_inside(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 and a sentence; the log says where, and holds neither a member nor a message that may name one."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError(ANN)
 
     monkeypatch.setattr(node.chooser, "choose", broken)

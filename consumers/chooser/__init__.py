@@ -1,9 +1,10 @@
 """Choosing artwork in memory: the chooser that apps embed and serving nodes stand on.
 
-:mod:`chooser` is what an app calls, :mod:`view` what is chosen from, :mod:`follower` the thread that keeps it
-up to date.
+:mod:`chooser` is what an app calls, :mod:`view` and :mod:`candidates` what is chosen from, :mod:`follower` the
+thread that keeps it up to date.
 """
 
+from consumers.chooser.candidates import UnknownCanvas
 from consumers.chooser.chooser import ArtworkChooser, UnknownTitle
 
-__all__ = ["ArtworkChooser", "UnknownTitle"]
+__all__ = ["ArtworkChooser", "UnknownCanvas", "UnknownTitle"]

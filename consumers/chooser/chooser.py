@@ -7,44 +7,31 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Self
 
-import msgspec
-
-from consumers.chooser.contexts import check_context, check_id, merge
+from consumers.chooser.contexts import Viewer, check_context, check_id, merge
 from consumers.chooser.counts import ChoiceCounts
 from consumers.chooser.follower import KafkaTables, TableFollower
 from producers import token
 from stream.choice import Choice, choose_uniform, draws, key_of, policy_of, time_bucket
 from stream.errors import KeyartError
 from stream.features import CAST, cast_affinity
+from stream.page import Page
 from stream.records import MAX_FEATURES, Impression
 from stream.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from consumers.chooser.candidates import Candidates, ServedTitle
     from consumers.chooser.follower import Handlers, Tables
-    from consumers.chooser.view import ServedTitle
-    from stream.records import Policy, Title
+    from stream.records import Title
     from stream.settings import Settings
     from stream.snapshot import ServableTitle
 
-_HOUR_MS = 3_600_000
+_DAY_MS = 24 * 3_600_000
 
 
 class UnknownTitle(KeyartError):
     """The title is not in the catalogue."""
-
-
-class _Viewer(msgspec.Struct, frozen=True):
-    """A member at one moment: what is the same for every title of a page."""
-
-    member_id: str
-    key: int
-    policy: Policy
-    bucket: int
-    now_ms: int
-    context: dict[str, float]
-    taste: Mapping[str, float]
 
 
 class ArtworkChooser:
@@ -96,7 +83,8 @@ class ArtworkChooser:
         self._now_ms = now_ms
         self._explore, self._popular = chosen.explore_share, chosen.popular_share
         self._floor, self._exploration = chosen.uniform_floor, chosen.exploration
-        self._bucket_ms = max(1, round(chosen.bucket_hours * _HOUR_MS))
+        self._variety = chosen.page_variety
+        self._bucket_ms = max(1, round(chosen.sticky_days * _DAY_MS))
         # 72 random bits name this chooser, a counter its choices: no two choices share an id as long as no two
         # choosers draw the same bits, and an id costs no system call.
         self._prefix = secrets.token_urlsafe(9)
@@ -153,7 +141,14 @@ class ArtworkChooser:
 
     # --- choosing
 
-    def choose(self, member_id: str, title_id: str, context: Mapping[str, float] | None = None) -> Choice:
+    def choose(
+        self,
+        member_id: str,
+        title_id: str,
+        context: Mapping[str, float] | None = None,
+        *,
+        canvas: str | None = None,
+    ) -> Choice:
         """Choose the artwork of one title for a member.
 
         Parameters
@@ -165,42 +160,62 @@ class ArtworkChooser:
         context
             Features of the moment, finite numbers up to 10^6 in size, at most 64; they are laid over the member's
             taste, which is the context where none is given.
+        canvas
+            Where it will be shown: artworks made for another canvas do not compete. None: all of them do.
 
         Raises
         ------
         UnknownTitle
             The title is not in the catalogue.
+        UnknownCanvas
+            The title has no artwork for this canvas.
         ValueError
             An argument is not what a record may hold; the message names it.
         """
-        viewer = self._viewer(member_id, context)
+        viewer = self._viewer(member_id, context, canvas)
         served = self._served(title_id)
         if served is None:
             unread = "" if self.ready else ", which has not been read yet"
             raise UnknownTitle(f"title {title_id!r} is not in the catalogue{unread}")
-        return self._choose(viewer, served)
+        return self._choose(viewer, served, served.require(canvas))
 
     def choose_page(
-        self, member_id: str, title_ids: Iterable[str], context: Mapping[str, float] | None = None
+        self,
+        member_id: str,
+        title_ids: Iterable[str],
+        context: Mapping[str, float] | None = None,
+        *,
+        canvas: str | None = None,
     ) -> list[Choice]:
-        """Choose for several titles at once; titles that are not in the catalogue are left out.
+        """Choose for several titles at once, in the order in which they are shown.
+
+        Titles that are not in the catalogue, or have no artwork for the canvas, are left out. With the setting
+        ``page_variety`` each choice also depends on those before it, see :mod:`stream.page`, and its propensity is
+        the one given them; members of the policy ``explore`` get their uniform choice all the same.
 
         Raises
         ------
         ValueError
             As for :meth:`choose`.
         """
-        viewer = self._viewer(member_id, context)
-        found = [self._served(title_id) for title_id in title_ids]
-        return [self._choose(viewer, served) for served in found if served is not None]
+        viewer = self._viewer(member_id, context, canvas)
+        page = Page() if self._variety and viewer.policy != "explore" else None
+        choices = []
+        for served in [self._served(title_id) for title_id in title_ids]:
+            candidates = None if served is None else served.candidates(canvas)
+            if served is not None and candidates is not None:
+                choices.append(self._choose(viewer, served, candidates, page))
+        return choices
 
-    def _viewer(self, member_id: str, given: Mapping[str, float] | None) -> _Viewer:
+    def _viewer(self, member_id: str, given: Mapping[str, float] | None, canvas: str | None) -> Viewer:
         check_id("member_id", member_id)
-        key, now_ms = key_of(member_id), self._now_ms()
-        policy = policy_of(key, self._explore, self._popular)
+        if canvas is not None:
+            check_id("canvas", canvas)
+        key = key_of(member_id)
         taste = self.taste(member_id)
         context = merge(taste, {} if given is None else check_context(given))
-        return _Viewer(member_id, key, policy, time_bucket(key, now_ms, self._bucket_ms), now_ms, context, taste)
+        policy = policy_of(key, self._explore, self._popular)
+        return Viewer(member_id, key, policy, self._now_ms(), context, taste)
 
     def _served(self, title_id: str) -> ServedTitle | None:
         served = self.follower.view.served.get(title_id) if isinstance(title_id, str) else None
@@ -208,44 +223,48 @@ class ArtworkChooser:
             check_id("title_id", title_id)
         return served
 
-    def _choose(self, viewer: _Viewer, served: ServedTitle) -> Choice:
-        snapshot, version, context = served.snapshot, None, viewer.context
+    def _choose(
+        self, viewer: Viewer, served: ServedTitle, candidates: Candidates, page: Page | None = None
+    ) -> Choice:
+        snapshot, version, context = candidates.snapshot, None, viewer.context
+        bucket = time_bucket(viewer.key, served.key, viewer.now_ms, self._bucket_ms)
         if snapshot is not None:
             version = snapshot.version
             cast = None
-            if served.people is not None and len(context) < MAX_FEATURES:
-                cast = [cast_affinity(viewer.taste, people) for people in served.people]
+            if candidates.people is not None and len(context) < MAX_FEATURES:
+                cast = [cast_affinity(viewer.taste, people) for people in candidates.people]
             place, propensity = snapshot.choose(
-                *(context, viewer.policy, viewer.key, viewer.bucket),
+                *(context, viewer.policy, viewer.key, bucket),
                 floor=self._floor,
                 exploration=self._exploration,
                 cast=cast,
+                lowered=None if page is None else self._variety * page.likeness(candidates.looks),
             )
             if cast is not None and cast[place]:
                 context = context | {CAST: cast[place]}
-            artwork_id = snapshot.artwork_ids[place]
         else:
             place, propensity = 0, 1.0
             if viewer.policy == "explore":
-                place, propensity = choose_uniform(draws(viewer.key, viewer.bucket, served.keys))
-            artwork_id = served.title.artworks[place].artwork_id
+                place, propensity = choose_uniform(draws(viewer.key, bucket, candidates.keys))
             self.counts.without_snapshot.add()
+        if page is not None:
+            page.add(candidates.looks, place)
         self.counts.by_policy[viewer.policy].add()
         shown = Impression(
             impression_id=f"{self._prefix}-{next(self._serial):x}",
             shown_ms=viewer.now_ms,
             member_id=viewer.member_id,
             title_id=served.title.title_id,
-            artwork_id=artwork_id,
+            artwork_id=candidates.artwork_ids[place],
             context=context,
             policy=viewer.policy,
             propensity=propensity,
             snapshot_version=version,
-            canvas=served.canvases[artwork_id],
+            canvas=candidates.canvases[place],
         )
         return Choice(
             title_id=shown.title_id,
-            artwork_id=artwork_id,
+            artwork_id=shown.artwork_id,
             propensity=propensity,
             policy=viewer.policy,
             context=context,

@@ -1,4 +1,4 @@
-"""What a choice is made from: the member's taste and what the caller gives, as a record may hold them."""
+"""Whom a choice is made for: the member's taste and what the caller gives, as a record may hold them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from numbers import Real
 import msgspec
 
 from stream.features import CAST_PREFIX, RESERVED
-from stream.records import MAX_FEATURES, Context, Id, Name, Value
+from stream.records import MAX_FEATURES, Context, Id, Name, Policy, Value
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """A member at one moment: what is the same for every title of a page."""
+
+    member_id: str
+    key: int
+    policy: Policy
+    now_ms: int
+    context: dict[str, float]
+    taste: Mapping[str, float]
 
 
 def merge(taste: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import Struct
-
 from consumers.catalogue_view import CatalogueView
-from stream.choice import artwork_keys
+from consumers.chooser.candidates import ServedTitle
 from stream.codec import decode, decode_key
 from stream.errors import DecodeError
-from stream.features import CAST_PREFIX
 from stream.records import Snapshot, Taste, Title
 from stream.snapshot import ServableTitle
 from stream.topics import CATALOGUE, SNAPSHOTS, TASTES
@@ -19,35 +16,10 @@ from stream.topics import CATALOGUE, SNAPSHOTS, TASTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from stream.choice import Keys
     from stream.kafka import Message
     from stream.topics import Topic
 
 R = TypeVar("R", Snapshot, Taste)
-
-
-class ServedTitle(Struct, frozen=True):
-    """A title as a node serves it.
-
-    Attributes
-    ----------
-    title
-        From the catalogue.
-    snapshot
-        What was learned, of the artworks that the catalogue lists; None: nothing is known yet.
-    canvases
-        Each artwork's canvas.
-    people
-        The ``cast:`` tags of each of the snapshot's artworks; None if none of them shows anybody.
-    keys
-        The hashed names of the catalogue's artworks, shape (K,): for a uniform choice without a snapshot.
-    """
-
-    title: Title
-    snapshot: ServableTitle | None
-    canvases: dict[str, str | None]
-    keys: Keys
-    people: tuple[dict[str, float], ...] | None
 
 
 class ServingView:
@@ -155,23 +127,7 @@ class ServingView:
             if title is None:
                 self.served.pop(title_id, None)
                 continue
-            canvases = {artwork.artwork_id: artwork.canvas for artwork in title.artworks}
-            known = self.served.get(title_id)
-            keys = known.keys if known and known.title is title else artwork_keys(title_id, canvases)
-            published = self._snapshots.get(title_id)
-            snapshot = None if published is None else published.only(canvases)
-            self.served[title_id] = ServedTitle(title, snapshot, canvases, keys, _people(title, snapshot))
-
-
-def _people(title: Title, snapshot: ServableTitle | None) -> tuple[dict[str, float], ...] | None:
-    """Whom each of the snapshot's artworks shows, in its order."""
-    shown = {
-        artwork.artwork_id: {name: tag for name, tag in artwork.themes.items() if name.startswith(CAST_PREFIX)}
-        for artwork in title.artworks
-    }
-    if snapshot is None or not any(shown.values()):
-        return None
-    return tuple(shown[artwork_id] for artwork_id in snapshot.artwork_ids)
+            self.served[title_id] = ServedTitle(title, self._snapshots.get(title_id))
 
 
 def _keyed(kind: type[R], message: Message) -> tuple[str, R | None]:

@@ -45,6 +45,7 @@ class ChooseBody(Struct, forbid_unknown_fields=True):
     title_id: Id | None = None
     title_ids: Annotated[list[Id], Meta(max_length=MAX_PAGE)] | None = None
     context: Context | None = None
+    canvas: Id | None = None
 
 
 class ImpressionsBody(Struct, forbid_unknown_fields=True):
@@ -116,7 +117,11 @@ class _Node:
         self._max_bytes = max_bytes
 
     async def choose(self, request: Request) -> Response:
-        """Choices for a member, in the order asked for, and the titles that the catalogue does not have."""
+        """Choices for a member, in the order asked for, and the titles of which there is none.
+
+        ``unknown`` are those that the catalogue does not have, ``without_canvas`` those that have no artwork for
+        the canvas.
+        """
         asked = await read(request, ChooseBody, self._max_bytes)
         if (asked.title_id is None) == (asked.title_ids is None):
             raise Refused(400, "the body is wrong: give title_id or title_ids, one of the two")
@@ -124,14 +129,21 @@ class _Node:
             raise Refused(503, "this node has not read the catalogue yet")
         try:
             if asked.title_id is not None:
-                choices = [self._chooser.choose(asked.member_id, asked.title_id, asked.context)]
+                choices = [
+                    self._chooser.choose(asked.member_id, asked.title_id, asked.context, canvas=asked.canvas)
+                ]
             else:
-                choices = self._chooser.choose_page(asked.member_id, asked.title_ids or (), asked.context)
+                choices = self._chooser.choose_page(
+                    asked.member_id, asked.title_ids or (), asked.context, canvas=asked.canvas
+                )
         except ValueError as error:
             raise Refused(400, str(error)) from None
         found = {choice.title_id for choice in choices}
-        unknown = [title_id for title_id in dict.fromkeys(asked.title_ids or ()) if title_id not in found]
-        return Json({"choices": choices, "unknown": unknown})
+        missing = [title_id for title_id in dict.fromkeys(asked.title_ids or ()) if title_id not in found]
+        titles = self._chooser.titles
+        unknown = [title_id for title_id in missing if title_id not in titles]
+        without_canvas = [title_id for title_id in missing if title_id in titles]
+        return Json({"choices": choices, "unknown": unknown, "without_canvas": without_canvas})
 
     async def impressions(self, request: Request) -> Response:
         """Choices that are on a screen now. Good tokens are taken in even if others are not."""

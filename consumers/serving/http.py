@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
-from consumers.chooser import UnknownTitle
+from consumers.chooser import UnknownCanvas, UnknownTitle
 from stream.errors import TokenError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _fault(name: str, error: Exception) -> Json:
             status, sentence, more = error.status, error.sentence, error.more
         case TokenError():
             status, sentence = 403, str(error)
-        case UnknownTitle():
+        case UnknownTitle() | UnknownCanvas():
             status, sentence = 404, str(error)
         case ClientDisconnect():
             status, sentence = 400, "the request ended before its body did"  # nobody is there to read it

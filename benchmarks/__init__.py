@@ -1,0 +1,1 @@
+"""Measurements of Keyart: how well it chooses, how fast it learns and serves. Run by ``keyart bench``."""

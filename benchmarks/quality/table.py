@@ -1,0 +1,163 @@
+"""What several seeds say together: means with intervals, and how far each policy is from the best peer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.box import SIMPLE
+from rich.table import Table
+from scipy.stats import t as student
+
+from benchmarks.quality.roster import POLICIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchmarks.quality.run import Row
+
+#: A peer's share that others can be measured by.
+_LEAST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over seeds, and half the width of its 95 % interval (Student's t); None from a single seed."""
+
+    mean: float
+    half: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Estimate | None:
+        """None where a value is not defined.
+
+        >>> str(Estimate.of([0.6, 0.7, 0.8]))
+        '0.700 ± 0.248'
+        """
+        known = [value for value in values if value is not None]
+        if not known or len(known) < len(values):
+            return None
+        n = len(known)
+        half = float(student.ppf(0.975, n - 1) * np.std(known, ddof=1) / np.sqrt(n)) if n > 1 else None
+        return cls(float(np.mean(known)), half)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f}" + ("" if self.half is None else f" ± {self.half:.3f}")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One policy in one world at one mark, over all seeds.
+
+    ``of_peers`` and ``of_tagged`` are its mean share divided by that of the best peer which is not told the tags,
+    and of the best one which is; None where there is none to compare with.
+    """
+
+    world: str
+    impressions: int
+    policy: str
+    seeds: int
+    take_rate: float
+    share: Estimate | None
+    share_now: Estimate | None
+    of_peers: float | None
+    of_tagged: float | None
+
+
+def lines(rows: Iterable[Row]) -> list[Line]:
+    """Every world, mark and policy, in the order of the rows."""
+    places: dict[tuple[str, int], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        places[row.world, row.impressions][row.policy].append(row)
+    return [
+        Line(
+            world,
+            mark,
+            policy,
+            len(group),
+            float(np.mean([row.take_rate for row in group])),
+            _share(group),
+            Estimate.of([row.share_now for row in group]),
+            _relative(group, policies, "peer"),
+            _relative(group, policies, "tagged"),
+        )
+        for (world, mark), policies in places.items()
+        for policy, group in policies.items()
+    ]
+
+
+def _share(rows: Sequence[Row]) -> Estimate | None:
+    return Estimate.of([row.share for row in rows])
+
+
+def _relative(group: Sequence[Row], policies: Mapping[str, Sequence[Row]], kind: str) -> float | None:
+    """A policy's mean share divided by the largest of a kind, if that is more than next to nothing."""
+    peers = [_share(rows) for name, rows in policies.items() if POLICIES[name].kind == kind]
+    best = max((peer.mean for peer in peers if peer is not None), default=0.0)
+    share = _share(group)
+    return share.mean / best if share is not None and best > _LEAST else None
+
+
+def tables(found: Sequence[Line]) -> list[Table]:
+    """A table for each world and mark; of the marks the last alone, unless each says something of its own."""
+    marks: dict[str, list[int]] = defaultdict(list)
+    for line in found:
+        if line.impressions not in marks[line.world]:
+            marks[line.world].append(line.impressions)
+    wanted = [
+        (world, mark)
+        for world, these in marks.items()
+        for mark in (these if world.startswith(("launch", "late")) else [max(these)])
+    ]
+    return [
+        _table(world, mark, [line for line in found if (line.world, line.impressions) == (world, mark)])
+        for world, mark in wanted
+    ]
+
+
+def _table(world: str, mark: int, found: Sequence[Line]) -> Table:
+    seeds = max(line.seeds for line in found)
+    title = f"{world}, {mark:,} impressions, {seeds} seed{'s' * (seeds > 1)}"
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    table.add_column("policy", no_wrap=True)
+    for name in ("taken", "share", "share now", "x peer", "x tags"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in found:
+        table.add_row(
+            line.policy,
+            f"{line.take_rate:.4f}",
+            *("-" if one is None else str(one) for one in (line.share, line.share_now)),
+            *("-" if one is None else f"{one:.2f}" for one in (line.of_peers, line.of_tagged)),
+        )
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """In a world that turns: ``share_now`` before the turn, right after it, and one half-life later."""
+
+    policy: str
+    before: float
+    after: float
+    later: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.policy}: {self.before:.3f} before the turn, {self.after:.3f} right after it, {self.later:.3f} "
+            f"one half-life later: {self.later / self.before:.0%} of its former share"
+        )
+
+
+def recoveries(found: Sequence[Line]) -> list[Recovery]:
+    """Of each policy in ``drift``: its marks are twentieths, its turn is half-way, its half-life is a fifth."""
+    by_policy: dict[str, list[float]] = defaultdict(list)
+    for line in found:
+        if line.world == "drift" and line.share_now is not None:
+            by_policy[line.policy].append(line.share_now.mean)
+    return [
+        Recovery(policy, shares[9], shares[10], shares[13])
+        for policy, shares in by_policy.items()
+        if len(shares) == 20 and shares[9] > 0.05
+    ]
