@@ -11,8 +11,8 @@ Effects are relative to ρ: v is N((ρ, 0, …), ρ² σ²), w is N(0, ω²), an
 
 So an artwork starts from ``m₀ = v + ρ M_a w`` with precision ``λ = 1 / (ρ τ)²``. Nothing here needs data
 of its own: with S and c the sums of :mod:`stream.sums`, the title's own response is integrated out of w's normal
-equations (Schur complement), and the strength τ is averaged over a grid by its evidence, tempered because rewards
-are not Gaussian: the strength of largest evidence collapses to "artworks do not differ" on thin data, and greedy
+equations (Schur complement), and both ω and the strength τ are averaged over a grid by their evidence, tempered
+because rewards are not Gaussian: the strength of largest evidence collapses to "artworks do not differ" on thin data, and greedy
 choice then never finds out.
 
 What titles teach adds up (:class:`Lessons`), so learners need only exchange sums.
@@ -41,8 +41,10 @@ _BELIEF = np.array([-8.0, -4.0, -1.0, 0.0, 0.0])
 _TEMPER = 0.3
 #: The spread of the bias around the prior, as a share of that of the other features.
 _BIAS_SHARE = 0.1
-#: Prior precision of w: of what an artwork shows altogether, and of how taste meets it.
-_WEIGHT_PRECISION = (4.0, 0.1)
+#: Prior precisions of w that are weighed against each other: how much tags may say.
+_WEIGHT_PRECISIONS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
+#: Prior precision of w's first element: what it is worth to show more.
+_SHOWN_PRECISION = 4.0
 #: How far titles' own responses spread, relative to their take rate: bias, other features.
 _RESPONSE_SPREAD = (0.5, 1.0)
 #: A title's take rate starts at the catalogue's, worth so many rewards.
@@ -160,15 +162,32 @@ def learn_from(lessons: Lessons) -> Taught:
     """
     impressions = float(lessons.context[0])
     rate = (lessons.reward + _FIRST_REWARDS) / (impressions + _FIRST_IMPRESSIONS)
-    known = np.full(len(lessons.features), _WEIGHT_PRECISION[1])
-    known[0] = _WEIGHT_PRECISION[0]
-    weights = np.linalg.solve(lessons.precision + np.diag(known), lessons.moment).astype(np.float64)
+    weights = _weights(lessons)
     centre = lessons.context / max(impressions, 1.0)
     centre[0] = 0.0
     belief = _TEMPER * lessons.evidence + _BELIEF
     share = np.exp(belief - belief.max())
     strength = float(np.exp(np.dot(share / share.sum(), np.log(STRENGTHS))))
     return Taught(lessons.features, float(min(max(rate, 1e-6), 0.5)), weights, centre, strength)
+
+
+def _weights(lessons: Lessons) -> Floats:
+    """Each w under one of the :data:`_WEIGHT_PRECISIONS`, averaged by their evidence (Bishop, equation 3.86).
+
+    Where tags say nothing the evidence is for a w close to 0, and nothing is made of chance.
+    """
+    found, evidence = [], []
+    for precision in _WEIGHT_PRECISIONS:
+        prior = np.full(len(lessons.features), precision)
+        prior[0] = _SHOWN_PRECISION
+        posterior = lessons.precision + np.diag(prior)
+        weights = np.linalg.solve(posterior, lessons.moment)
+        volume = np.linalg.slogdet(posterior)[1] - np.log(prior).sum()
+        found.append(weights)
+        evidence.append(0.5 * (lessons.moment @ weights - volume))
+    share = np.exp(_TEMPER * (np.array(evidence) - max(evidence)))
+    averaged: Floats = (share / share.sum()) @ np.array(found)
+    return averaged
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from builders import repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream import prior
 from stream.prior import (
     STRENGTHS,
     Lessons,
@@ -91,8 +92,9 @@ class TestTheJointModel:
     """Sums give what the whole model gives, written out row by row."""
 
     @pytest.mark.parametrize("seed", [1, 2, 3])
-    def test_weights_and_responses_are_the_joint_posterior(self, seed):
+    def test_weights_and_responses_are_the_joint_posterior(self, seed, monkeypatch):
         """Of w and of every v it is the mean of the Gaussian over all of them, given every row."""
+        monkeypatch.setattr(prior, "_WEIGHT_PRECISIONS", (0.1,))
         rows = Rows(seed)
         sums = rows.sums()
         n = len(sums.starts)
@@ -184,6 +186,19 @@ class TestDivision:
         assert NOTHING.weights.tolist() == [0.0] * D
         assert STRENGTHS[0] < NOTHING.strength < STRENGTHS[-1]
         assert NOTHING.rate == 0.05
+
+
+def test_what_tags_may_say_is_averaged_by_its_evidence(monkeypatch):
+    """It lies between those of the single prior precisions, and close to that of the largest evidence."""
+    sums = Rows(10, artworks=(4,) * 30, rows=200).sums()
+    lessons = lessons_of(sums)
+    averaged = learn_from(lessons).weights
+    alone = []
+    for precision in (0.03, 100.0):
+        monkeypatch.setattr(prior, "_WEIGHT_PRECISIONS", (precision,))
+        alone.append(np.linalg.norm(learn_from(lessons).weights[1:]))
+    assert alone[1] < np.linalg.norm(averaged[1:]) <= alone[0]
+    assert np.linalg.norm(averaged[1:]) > 0.5 * alone[0]  # these tags say much
 
 
 def test_a_new_artwork_starts_from_its_tags():
