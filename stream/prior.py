@@ -12,8 +12,8 @@ Effects are relative to ρ: v is N((ρ, 0, …), ρ² σ²), w is N(0, ω²), an
 So an artwork starts from ``m₀ = v + ρ M_a w`` with precision ``λ = 1 / (ρ τ)²``. Nothing here needs data
 of its own: with S and c the sums of :mod:`stream.sums`, the title's own response is integrated out of w's normal
 equations (Schur complement), and both ω and the strength τ are averaged over a grid by their evidence, tempered
-because rewards are not Gaussian: the strength of largest evidence collapses to "artworks do not differ" on thin data, and greedy
-choice then never finds out.
+because rewards are not Gaussian: the strength of largest evidence collapses to "artworks do not differ" on thin
+data, and greedy choice then never finds out.
 
 What titles teach adds up (:class:`Lessons`), so learners need only exchange sums.
 """
