@@ -172,7 +172,7 @@ def learn_from(lessons: Lessons) -> Taught:
 
 
 def _weights(lessons: Lessons) -> Floats:
-    """Each w under one of the :data:`_WEIGHT_PRECISIONS`, averaged by their evidence (Bishop, equation 3.86).
+    """The w of each of the :data:`_WEIGHT_PRECISIONS`, averaged by their evidence (Bishop, equation 3.86).
 
     Where tags say nothing the evidence is for a w close to 0, and nothing is made of chance.
     """
