@@ -21,6 +21,7 @@ from producers.token import verify
 from stream.choice import artwork_keys, choose_uniform, draws, key_of, policy_of, time_bucket
 from stream.codec import decode, encode
 from stream.errors import BrokerUnavailable, ConfigurationError, KeyartError, TopicError
+from stream.features import RESERVED
 from stream.records import MAX_FEATURES, MAX_RECORD_BYTES, Artwork, Impression
 from stream.topics import CATALOGUE, SNAPSHOTS, TASTES
 
@@ -397,13 +398,22 @@ shares = st.dictionaries(names, st.floats(0, 1), max_size=128)
 @repeatable
 @given(shares, st.dictionaries(names, st.floats(-1e6, 1e6), max_size=MAX_FEATURES))
 def test_a_context_never_exceeds_what_a_record_may_hold(taste: dict[str, float], more: dict[str, float]) -> None:
-    """What is given always stays, the taste's largest shares fill the rest."""
+    """What is given stays, but for Keyart's own names; the taste's largest shares fill the rest but one place."""
     context = merge(taste, more)
+    given = {name: value for name, value in more.items() if name not in RESERVED}
     assert len(context) <= MAX_FEATURES
-    assert {name: context[name] for name in more} == more
-    left_out = [share for name, share in taste.items() if name not in context and not name.startswith("cast:")]
-    kept = [taste[name] for name in context if name not in more]
-    assert not left_out or (len(context) == MAX_FEATURES and max(left_out) <= min(kept, default=1.0))
+    assert not RESERVED & set(context)
+    assert {name: context[name] for name in given} == given
+    themes = {n: share for n, share in taste.items() if not n.startswith("cast:") and n not in RESERVED}
+    left_out = [share for name, share in themes.items() if name not in context]
+    kept = [taste[name] for name in context if name not in given]
+    assert not left_out or (len(context) >= MAX_FEATURES - 1 and max(left_out) <= min(kept, default=1.0))
+
+
+@pytest.mark.parametrize("given", [{}, {"cast": 5.0}, {"bias": 5.0, "evening": 1.0}])
+def test_keyarts_own_names_cannot_be_given(given: dict[str, float]) -> None:
+    """Neither the bias nor the affinity to the cast is an app's to say."""
+    assert RESERVED.isdisjoint(merge({"romance": 1.0, "cast": 1.0}, given))
 
 
 def test_what_is_given_stays_even_where_the_taste_has_least_of_it() -> None:

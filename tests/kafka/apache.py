@@ -191,7 +191,8 @@ class ApacheBroker:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         with (self._folder / "output.log").open("ab") as log:
             formatted = subprocess.run(
-                self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"),
+                # An id may begin with a dash, and must not be taken for an option then.
+                self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c"),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,
