@@ -39,14 +39,18 @@ STRENGTHS = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
 _BELIEF = np.array([-8.0, -4.0, -1.0, 0.0, 0.0])
 #: The share of its evidence that a title's data is believed.
 _TEMPER = 0.3
+#: Artworks are taken to differ by so much more than the evidence says: chosen artworks look more alike than those
+#: they were chosen from, and to believe too small a difference costs more than too large a one.
+_CAUTION = 2.0
 #: The spread of the bias around the prior, as a share of that of the other features.
 _BIAS_SHARE = 0.1
 #: Prior precisions of w that are weighed against each other: how much tags may say.
 _WEIGHT_PRECISIONS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 #: Prior precision of w's first element: what it is worth to show more.
 _SHOWN_PRECISION = 4.0
-#: How far titles' own responses spread, relative to their take rate: bias, other features.
-_RESPONSE_SPREAD = (0.5, 1.0)
+#: How far titles' own responses spread, relative to their take rate: bias, other features. What was shown was
+#: chosen well, so its take rate says little about the average artwork's.
+_RESPONSE_SPREAD = (2.0, 1.0)
 #: A title's take rate starts at the catalogue's, worth so many rewards.
 _RATE_REWARDS = 3.0
 #: The catalogue's take rate starts at 1 in 20.
@@ -167,7 +171,7 @@ def learn_from(lessons: Lessons) -> Taught:
     centre[0] = 0.0
     belief = _TEMPER * lessons.evidence + _BELIEF
     share = np.exp(belief - belief.max())
-    strength = float(np.exp(np.dot(share / share.sum(), np.log(STRENGTHS))))
+    strength = _CAUTION * float(np.exp(np.dot(share / share.sum(), np.log(STRENGTHS))))
     return Taught(lessons.features, float(min(max(rate, 1e-6), 0.5)), weights, centre, strength)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream import prior
 from stream.prior import (
+    _CAUTION,
     STRENGTHS,
     Lessons,
     Taught,
@@ -85,7 +86,7 @@ def part_of(sums: TitleSums, title: int) -> TitleSums:
 def rate_and_spread(sums: TitleSums, taught: Taught, title: int) -> tuple[float, np.ndarray]:
     """A title's take rate, and the prior standard deviation of its own response."""
     rate = priors(sums, taught).rate[title]
-    return rate, rate * np.array([0.5, *[1.0] * (D - 1)])
+    return rate, rate * np.array([2.0, *[1.0] * (D - 1)])
 
 
 class TestTheJointModel:
@@ -184,7 +185,7 @@ class TestDivision:
     def test_nothing_is_taught_by_nobody(self):
         """No lessons: no weights, and strengths as believed beforehand, of which none is certain."""
         assert NOTHING.weights.tolist() == [0.0] * D
-        assert STRENGTHS[0] < NOTHING.strength < STRENGTHS[-1]
+        assert _CAUTION * STRENGTHS[0] < NOTHING.strength < _CAUTION * STRENGTHS[-1]
         assert NOTHING.rate == 0.05
 
 
