@@ -8,7 +8,9 @@ A member who comes back once a day sees every fourth of these looks.
 Play rates follow the members' tastes and the artworks' tags, and every artwork has effects of its own besides, so
 that there is something to learn of each title for as long as it runs::
 
-    python -m benchmarks.flicker [--seed N] [--weeks N] [--a-day N] [--json FILE]
+    keyart bench flicker [--seed N …] [--weeks N] [--a-day N] [--json FILE]
+
+or, with a single seed, ``python -m benchmarks.flicker``.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
 
 from stream.choice import key_of, policy_of, time_bucket
 from stream.codec import decode, encode_fields
 from stream.learning import LearningRules, TitleBook
 from stream.prior import Lessons, learn_from
+from stream.publication import Publication
 from stream.records import Artwork, Impression, RewardChange, Snapshot, Title
 from stream.settings import Settings
 from stream.snapshot import ServableTitle
@@ -92,6 +98,7 @@ class Keyart:
         self._world = world
         columns = ("bias", *THEMES)
         self._book = TitleBook(columns, LearningRules.of(SETTINGS))
+        self._publication = Publication(self._book)
         self._lessons = PartitionLessons()
         self._taught = learn_from(Lessons.none(columns))
         self._title_keys = [key_of(title.title_id) for title in world.titles]
@@ -105,7 +112,7 @@ class Keyart:
         titles = self._world.titles[:running]
         self._lessons.refresh(self._book, titles, self._taught)
         self._taught = learn_from(self._lessons.total())
-        for place, (_, fields) in enumerate(self._book.snapshots(titles, now_ms, self._taught)):
+        for place, (_, fields) in enumerate(self._publication.snapshots(titles, now_ms, self._taught)):
             if isinstance(fields, dict):  # else it is unsound, and the last one stays
                 snapshot = decode(Snapshot, encode_fields(fields), limit=None)
                 self.served[place] = ServableTitle(snapshot)
@@ -228,6 +235,20 @@ def _check_fixed(
             raise AssertionError("a choice changed at fixed evidence within sticky_days")
 
 
+def table(rows: Sequence[Row], title: str) -> Table:
+    """As it is printed."""
+    shown = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    shown.add_column("week", no_wrap=True)
+    for name in ("looks a day", "changed", "a second time", "changes each"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        shown.add_row(
+            *(row.week, str(row.looks_a_day), f"{row.changed:.1%}", f"{row.changed_again:.1%}"),
+            f"{row.changes:.2f}",
+        )
+    return shown
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description="How often the artwork that a member sees changes.")
@@ -239,13 +260,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows here as well")
     asked = parser.parse_args()
     rows = measure(asked.seed, asked.old, asked.new, asked.weeks, asked.a_day)
-    print(f"seed {asked.seed}, {asked.old} + {asked.new} titles, {asked.a_day} impressions of each a day")
-    print(f"mature: the titles' week {asked.weeks}; sticky for {SETTINGS.sticky_days:g} days")
-    print(f"{'week':18} {'looks a day':>11} {'changed':>8} {'a second time':>14} {'changes each':>13}")
-    for row in rows:
-        print(
-            f"{row.week:18} {row.looks_a_day:11} {row.changed:8.1%} {row.changed_again:14.1%} {row.changes:13.2f}"
+    Console().print(
+        table(
+            rows, f"seed {asked.seed}: {asked.old} + {asked.new} titles, {asked.a_day} impressions of each a day"
         )
+    )
     if asked.json is not None:
         asked.json.write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
 

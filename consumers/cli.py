@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from consumers.commands import bench, cluster, err, events, workers
+from consumers.commands import bench, cluster, dead_letters, err, events, members, workers
 from stream.errors import KeyartError
 
 app = typer.Typer(
@@ -30,10 +30,12 @@ for command in (
     events.simulate,
     events.replay,
     events.demo,
+    members.forget,
     cluster.config,
 ):
     app.command()(command)
 app.add_typer(cluster.catalogue, name="catalogue")
+app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(bench.bench, name="bench")
 
 

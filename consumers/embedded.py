@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from stream.errors import BrokerUnavailable, KeyartError
 from stream.kafka import Admin
+from stream.security import UNSECURED
 from stream.settings import load
 
 if TYPE_CHECKING:
@@ -174,8 +175,8 @@ def start_tied(
     )
 
 
-def wait_until_answering(process: subprocess.Popen[bytes], bootstrap: str, seconds: float) -> None:
-    """Wait until the broker answers a real question.
+def wait_until_answering(process: subprocess.Popen[bytes], bootstrap: str, seconds: float, **login: Any) -> None:
+    """Wait until the broker answers a real question, asked with these settings for its login and TLS.
 
     Raises
     ------
@@ -183,7 +184,7 @@ def wait_until_answering(process: subprocess.Popen[bytes], bootstrap: str, secon
         It ended, or did not answer in time.
     """
     # Settings given here win over the environment's, which are about some other broker.
-    settings = load(bootstrap_servers=bootstrap, connect_seconds=2.0)
+    settings = load(bootstrap_servers=bootstrap, connect_seconds=2.0, **UNSECURED | login)
     deadline = time.monotonic() + seconds
     while True:
         if (code := process.poll()) is not None:

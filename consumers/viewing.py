@@ -1,4 +1,8 @@
-"""The viewing worker: plays in, rewards and tastes out."""
+"""The viewing worker: plays in, rewards and tastes out.
+
+A play without a value, a tombstone, is the wish to forget its member: state and taste get tombstones in the same
+transaction as all else, so no other process need write to what is the worker's own.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from stream.codec import decode, decode_key, encode
-from stream.dead_letters import dead_letter
+from stream.codec import decode_key, decode_member, encode
+from stream.dead_letters import WaitingLetters
 from stream.errors import DecodeError, StateMismatch
+from stream.event_time import wall_clock_ms
+from stream.intake import Intake
 from stream.job import Job
 from stream.kafka import Output
-from stream.records import Play
 from stream.topics import CATALOGUE, DEAD_LETTERS, PLAYS, REWARDS, TASTES, VIEWING_CHANGELOG
 from stream.viewing import MAX_PLAYS, Member, ViewingRules
 
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from consumers.catalogue_view import CatalogueView
     from stream.kafka import Message
     from stream.metrics import WorkerMetrics
-    from stream.records import Title
+    from stream.records import Play, Title
     from stream.settings import Settings
     from stream.topics import Topic
 
@@ -36,11 +41,17 @@ class StoredMember(Struct):
     member: Member
 
 
-def viewing_job(settings: Settings, catalogue: CatalogueView, metrics: WorkerMetrics) -> Job:
+def viewing_job(
+    settings: Settings,
+    catalogue: CatalogueView,
+    metrics: WorkerMetrics,
+    *,
+    now_ms: Callable[[], int] = wall_clock_ms,
+) -> Job:
     """What a viewing worker reads, keeps and writes."""
 
     def new_task(partition: int, refresh: Callable[[], object]) -> ViewingTask:
-        return ViewingTask(partition, settings, catalogue, metrics, refresh)
+        return ViewingTask(partition, settings, catalogue, metrics, refresh, now_ms=now_ms)
 
     return Job(
         name="viewing",
@@ -63,9 +74,12 @@ class ViewingTask:
         catalogue: CatalogueView,
         metrics: WorkerMetrics,
         refresh: Callable[[], object],
+        *,
+        now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self._partition = partition
-        self._worker = settings.worker_name
+        self._intake = Intake(settings)
+        self._now_ms = now_ms
         self._rules = ViewingRules.of(settings)
         self._catalogue = catalogue
         self._metrics = metrics
@@ -73,6 +87,7 @@ class ViewingTask:
         self._members: dict[str, Member] = {}
         self._changed: dict[str, None] = {}
         self._pending: list[Output] = []
+        self._dead = WaitingLetters(settings.worker_name, metrics)
 
     # --- state
 
@@ -97,16 +112,25 @@ class ViewingTask:
     def remember(self, topic: Topic, messages: Sequence[Message]) -> None:
         """Nothing: what a play has earned is part of the state."""
 
+    @property
+    def held_bytes(self) -> int:
+        """What the dead letters take that wait for a checkpoint."""
+        return self._dead.held_bytes
+
     def reread(self) -> dict[str, int]:
         """Nothing, likewise."""
         return {}
 
     def checkpoint(self) -> Iterable[Output]:
         """Rewards, dead letters, and the changed members' state and tastes."""
-        outputs = self._pending
+        outputs = self._pending + self._dead.take()
         self._pending = []
         for member_id in self._changed:
-            member, key = self._members[member_id], member_id.encode()
+            member, key = self._members.get(member_id), member_id.encode()
+            if member is None:  # forgotten, by everyone who follows these tables
+                outputs.append(Output(VIEWING_CHANGELOG, key, None, self._partition))
+                outputs.append(Output(TASTES, key, None, self._partition))
+                continue
             stored = msgspec.json.encode(StoredMember(FORMAT, member))
             outputs.append(Output(VIEWING_CHANGELOG, key, stored, self._partition))
             outputs.append(Output(TASTES, key, encode(member.taste(member_id)), self._partition))
@@ -116,11 +140,14 @@ class ViewingTask:
     # --- plays
 
     def handle(self, topic: Topic, messages: Sequence[Message]) -> None:
-        """Credit a batch of plays; what cannot be understood becomes a dead letter."""
-        refreshed = False
+        """Credit a batch of plays, and forget members; what cannot be understood becomes a dead letter."""
+        refreshed, clock_ms = False, self._now_ms()
         for message in messages:
             try:
-                play = _read(message)
+                if message.value is None:
+                    self._forget(decode_member(message.key))
+                    continue
+                play = self._intake.play(message, clock_ms)
                 title = self._catalogue.get(play.title_id)
                 if title is None and not refreshed:
                     self._refresh()
@@ -133,14 +160,19 @@ class ViewingTask:
                     )
                 self._watch(play, title)
             except DecodeError as error:
-                self._pending.append(dead_letter(message, error, self._worker))
-                self._metrics.dead_letters.labels(error.code).inc()
+                self._dead.add(message, error)
+
+    def _forget(self, member_id: str) -> None:
+        """Drop a member, known or not: what the member plays from now on begins anew."""
+        self._members.pop(member_id, None)
+        self._changed[member_id] = None
+        self._metrics.forgotten.inc()
 
     def _watch(self, play: Play, title: Title) -> None:
         member = self._members.get(play.member_id)
         if member is None:
             member = self._members[play.member_id] = Member()
-        outcome, change = member.watch(play, title.themes, title.runtime_seconds, self._rules)
+        outcome, changes = member.watch(play, title.themes, title.runtime_seconds, self._rules)
         if outcome == "too_many":
             raise DecodeError(
                 "too_many_plays",
@@ -152,7 +184,8 @@ class ViewingTask:
             self._metrics.late.inc()
         else:
             self._changed[play.member_id] = None
-        if change is not None:
+            self._metrics.uncredited.inc(outcome == "uncredited")
+        for change in changes:
             self._pending.append(Output(REWARDS, change.title_id.encode(), encode(change)))
 
     # --- a viewing worker publishes nothing outside its checkpoints
@@ -163,16 +196,3 @@ class ViewingTask:
 
     def mark_unpublished(self, key: bytes) -> None:
         """Nothing."""
-
-
-def _read(message: Message) -> Play:
-    """A play whose key, member and title agree with the impression it carries."""
-    play = decode(Play, message.value)
-    if decode_key(message.key) != play.member_id:
-        raise DecodeError("wrong_key", "the record's key is not its member_id")
-    if play.impression is not None:
-        if play.impression.member_id != play.member_id:
-            raise DecodeError("wrong_impression", "the play carries an impression of another member")
-        if play.impression.title_id != play.title_id:
-            raise DecodeError("wrong_impression", "the play carries an impression of another title")
-    return play

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1024
 _MINUTE_MS = 60_000
-_DAY_MS = 24 * 60 * _MINUTE_MS
-_HISTORY_DAYS = 20
+_HOUR_MS = 60 * _MINUTE_MS
+_HISTORY_HOURS = 12
 
 _DELAY_MS, _LONGEST_DELAY_MS = 45_000.0, 15 * _MINUTE_MS  # from the impression to the play
 _LAG_MS, _LONGEST_LAG_MS = 8_000.0, 10 * _MINUTE_MS  # from the play to its report
@@ -115,6 +115,11 @@ class Audience:
         """The longest time between an impression and the last report of its play."""
         return _LONGEST_DELAY_MS + 2 * _LONGEST_LAG_MS + int(self.world.runtime.max() * 1000)
 
+    @property
+    def history_ms(self) -> int:
+        """How long before it comes it has begun to watch."""
+        return _HISTORY_HOURS * _HOUR_MS
+
     # --- before the first visit
 
     def history(self) -> list[Watched]:
@@ -128,7 +133,7 @@ class Audience:
         # The largest few of log-weights plus Gumbel noise are a weighted draw without replacement.
         order = np.argsort(-(np.log(self.world.love + 1e-300) + rng.gumbel(size=(count, titles))), axis=1)
         numbers = rng.integers(least, most + 1, size=count)
-        times = -rng.integers(_DAY_MS // 24, _HISTORY_DAYS * _DAY_MS, size=(count, most))
+        times = -rng.integers(_HOUR_MS, _HISTORY_HOURS * _HOUR_MS, size=(count, most))
         parts = rng.uniform(0.4, 1.0, size=(count, most))
         plays = [
             Watched(

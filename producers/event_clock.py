@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import threading
-import time
+from math import inf
 from typing import TYPE_CHECKING
+
+from stream.event_time import wall_clock_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from producers.audience import Audience
+
 _UNTIMED_HOURS = 24.0
+_DAY_MS = 24 * 3_600_000
+_MARGIN_MS = 1_800_000  # what is sent first is written some time after the clock was made
 
 
-def wall_clock_ms() -> int:
-    """Milliseconds UTC."""
-    return time.time_ns() // 1_000_000
+def room_ms(max_behind_days: float, audience: Audience) -> float:
+    """How far back an audience's clock may start so that workers take in all that it does; 0 days are no limit."""
+    if not max_behind_days:
+        return inf
+    return max(max_behind_days * _DAY_MS - audience.history_ms - audience.longest_ms - _MARGIN_MS, 0.0)
 
 
 class EventClock:
@@ -58,13 +66,16 @@ class EventClock:
         speed: float,
         behind_ms: int,
         *,
+        most_ms: float = inf,
         wall_ms: Callable[[], int] = wall_clock_ms,
     ) -> EventClock:
         """A clock that, started now, has caught up with the wall clock less ``behind_ms`` in so many seconds.
 
-        Without an end it starts a day back.
+        Without an end it starts a day back. It never starts more than ``most_ms`` before that, and then has caught
+        up earlier: see :func:`room_ms`.
         """
         span_ms = (seconds * (speed - 1.0) * 1000.0) if seconds is not None else _UNTIMED_HOURS * 3_600_000.0
+        span_ms = min(span_ms, most_ms)
         return cls(wall_ms() - behind_ms - round(span_ms), speed, behind_ms, wall_ms=wall_ms)
 
     def start(self) -> None:

@@ -32,8 +32,10 @@ from typing import TYPE_CHECKING
 
 from producers.delivery import Delivered, deliver
 from producers.openbandit_files import POSITIONS, read_items, read_rows
+from producers.times import Span, shift_of
 from stream.codec import encode
 from stream.errors import ConfigurationError, InputError
+from stream.event_time import wall_clock_ms
 from stream.kafka import Output
 from stream.records import Artwork, Impression, Play, Policy, Title
 from stream.settings import ENV_PREFIX
@@ -41,7 +43,7 @@ from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS
 from stream.viewing import ViewingRules, reward_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from producers.delivery import Progress
@@ -84,6 +86,8 @@ class OpenBanditLog:
         Every feature that occurs, sorted: what a learner has to be told to learn from.
     rows, clicks
         How many there are.
+    span
+        When they were shown.
     """
 
     directory: Path
@@ -94,6 +98,7 @@ class OpenBanditLog:
     features: tuple[str, ...]
     rows: int
     clicks: int
+    span: Span
 
     @property
     def records(self) -> int:
@@ -131,8 +136,8 @@ class OpenBanditLog:
             for position in POSITIONS
         ]
 
-    def events(self, settings: Settings) -> Iterator[Impression | Play]:
-        """Every row as an impression, followed by a play if it was clicked.
+    def events(self, settings: Settings, *, shift_ms: int = 0) -> Iterator[Impression | Play]:
+        """Every row as an impression, followed by a play if it was clicked; all times moved by as much.
 
         Ids follow from behaviour, campaign, the row's number (from 0) and its time: a replay repeated has the
         same, and the sample of a log does not share them with the whole.
@@ -141,8 +146,7 @@ class OpenBanditLog:
         names = {position: self._title_id(position) for position in POSITIONS}
         policy = self.behaviour.policy
         for number, (row, context) in enumerate(read_rows(self._folder, self.campaign, self.items, self.limit)):
-            shown_ms = row.shown_ms
-            id_ = f"{self.behaviour}/{self.campaign}/{number}@{shown_ms}"
+            id_, shown_ms = f"{self.behaviour}/{self.campaign}/{number}@{row.shown_ms}", row.shown_ms + shift_ms
             impression = Impression(
                 impression_id=id_,
                 shown_ms=shown_ms,
@@ -197,17 +201,25 @@ def survey(
     folder = directory / behaviour / campaign
     items = read_items(folder / "item_context.csv")
     features: set[str] = set()
-    rows = clicks = 0
+    rows, clicks, span = 0, 0, Span()
     for row, context in read_rows(folder, campaign, items, limit):
         features.update(context)
         rows += 1
         clicks += row.click
+        span = span.with_event(row.shown_ms)
     if not rows:
         raise InputError(f"{folder / campaign}.csv: there are no rows in it")
-    return OpenBanditLog(directory, campaign, behaviour, limit, items, tuple(sorted(features)), rows, clicks)
+    return OpenBanditLog(directory, campaign, behaviour, limit, items, tuple(sorted(features)), rows, clicks, span)
 
 
-def replay_open_bandit(settings: Settings, log: OpenBanditLog, *, progress: Progress | None = None) -> Delivered:
+def replay_open_bandit(
+    settings: Settings,
+    log: OpenBanditLog,
+    *,
+    keep_times: bool = False,
+    now_ms: Callable[[], int] = wall_clock_ms,
+    progress: Progress | None = None,
+) -> Delivered:
     """Deliver a log: its titles, then its rows in the file's order.
 
     A repeated replay changes no play: a member's plays are remembered. Its impressions are recognised only where
@@ -221,16 +233,21 @@ def replay_open_bandit(settings: Settings, log: OpenBanditLog, *, progress: Prog
     log
         From :func:`survey`. The learner must be told its ``features``, or it learns no more than how good an item
         is for everyone.
+    keep_times, now_ms
+        As :func:`producers.replay.replay_lines` has them.
     progress
         Called with the number of records delivered so far, and ``log.records``.
 
     Raises
     ------
+    ConfigurationError
+        Workers with these settings would refuse the log for its times.
     BrokerUnavailable, TopicError, InputError
         See :func:`producers.delivery.deliver`.
     """
+    shift_ms = shift_of(settings, log.span, now_ms(), keep_times=keep_times)
     titles = (Output(CATALOGUE, title.title_id.encode(), encode(title)) for title in log.titles(settings))
-    outputs = chain(titles, map(_output, log.events(settings)))
+    outputs = chain(titles, map(_output, log.events(settings, shift_ms=shift_ms)))
     return deliver(settings, outputs, total=log.records, progress=progress)
 
 

@@ -6,6 +6,7 @@ which writes NumPy arrays as they are.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,7 @@ import msgspec
 import orjson
 
 from stream.errors import DecodeError
-from stream.records import MAX_RECORD_BYTES, Record
+from stream.records import MAX_NESTING, MAX_RECORD_BYTES, Id, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Record)
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_LONGEST_FAULT = 200
 
 
 @cache
@@ -39,12 +44,14 @@ def decode(record: type[R], value: bytes | None, *, limit: int | None = MAX_RECO
     value
         The bytes on the topic.
     limit
-        The most bytes allowed, None for a topic that only Keyart's own workers write.
+        The most bytes allowed, None for a topic that only Keyart's own workers write: what they write may also be
+        nested as deep as they like.
 
     Raises
     ------
     DecodeError
-        With a stable code and a sentence: ``empty``, ``too_large``, ``not_utf8``, ``not_json`` or ``invalid``.
+        With a stable code and a sentence: ``empty``, ``too_large``, ``too_deep``, ``not_utf8``, ``not_json`` or
+        ``invalid``.
 
     Examples
     --------
@@ -60,15 +67,38 @@ def decode(record: type[R], value: bytes | None, *, limit: int | None = MAX_RECO
         raise DecodeError("empty", f"{record.__name__}: the record has no value")
     if limit is not None and len(value) > limit:
         raise DecodeError("too_large", f"{record.__name__}: {len(value)} bytes, the limit is {limit}")
+    if limit is not None and value.count(b"[") + value.count(b"{") > MAX_NESTING and _is_too_deep(value):
+        raise DecodeError("too_deep", f"{record.__name__}: nested deeper than {MAX_NESTING} levels")
     try:
         found: R = decoder(record).decode(value)
     except msgspec.ValidationError as error:
-        raise DecodeError("invalid", f"{record.__name__}: {error}") from None
+        raise DecodeError("invalid", f"{record.__name__}: {_shortened(str(error))}") from None
     except UnicodeDecodeError:
         raise DecodeError("not_utf8", f"{record.__name__}: not UTF-8 at byte {_first_bad_byte(value)}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise DecodeError("not_json", f"{record.__name__}: not JSON: {error}") from None
     return found
+
+
+def _is_too_deep(value: bytes) -> bool:
+    """Whether brackets outside strings lie deeper in one another than they may.
+
+    The decoder's own limit is what is left of Python's stack, so the same record could be good here and bad there.
+    Each step drops the pairs that hold nothing: those of the innermost level. Brackets without a partner are no
+    JSON, however deep, and are left to the decoder.
+    """
+    brackets = _STRING.sub(b"", value).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_NESTING):
+        brackets = brackets.replace(b"[]", b"")
+    return b"[]" in brackets
+
+
+def _shortened(fault: str) -> str:
+    """A fault in few words: the decoder repeats a value that is not among those allowed, however long it is."""
+    if len(fault) <= _LONGEST_FAULT:
+        return fault
+    half = _LONGEST_FAULT // 2
+    return f"{fault[:half]}…{fault[-half:]}"
 
 
 def _first_bad_byte(value: bytes) -> int:
@@ -109,3 +139,27 @@ def decode_key(key: bytes | None) -> str:
         return key.decode()
     except UnicodeDecodeError:
         raise DecodeError("bad_key", "the record's key is not UTF-8") from None
+
+
+def decode_member(key: bytes | None) -> str:
+    r"""Read a key that is a member's id, where no value says it once more.
+
+    Raises
+    ------
+    DecodeError
+        ``bad_key``: it is none. A control character would make it one of the worker's own keys.
+
+    Examples
+    --------
+    >>> decode_member(b"ann")
+    'ann'
+    >>> decode_member(b"\x00position")
+    Traceback (most recent call last):
+    ...
+    stream.errors.DecodeError: the record's key is no member's id
+    """
+    member_id = decode_key(key)
+    try:
+        return msgspec.convert(member_id, Id)
+    except msgspec.ValidationError:
+        raise DecodeError("bad_key", "the record's key is no member's id") from None

@@ -8,10 +8,11 @@ from collections import OrderedDict
 class RecentIds:
     """Remembers ids for a span of event time, and from which offset on they can be read again.
 
-    A record is a duplicate if one with its id was seen whose time lies within the span before the latest time
-    seen. So the answer depends on the records before it alone, not on when they are read or how they fall into
-    batches; and what has left the span changes no answer, so that reading again from :attr:`oldest_offset` gives
-    the same answers as never having stopped.
+    A record is a duplicate if one with its id was seen whose time lies within the span before the time reached:
+    the latest time seen, where none counts further than to when its record was written. So the answer depends on
+    the records before it alone, not on when they are read or how they fall into batches; and what has left the
+    span changes no answer, so that reading again from :attr:`oldest_offset` gives the same answers as never having
+    stopped.
 
     Parameters
     ----------
@@ -36,9 +37,17 @@ class RecentIds:
         # dict looks for its first entry among all that were deleted before it.
         self._seen: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
-    def is_new(self, id_: str, at_ms: int, offset: int) -> bool:
-        """Whether this id was not seen within the span; from now on it has been."""
-        self._through_ms = max(self._through_ms, at_ms)
+    def is_new(self, id_: str, at_ms: int, offset: int, reached_ms: int | None = None) -> bool:
+        """Whether this id was not seen within the span; from now on it has been.
+
+        Parameters
+        ----------
+        id_, at_ms, offset
+            The record's id, event time and place.
+        reached_ms
+            How far it shows that time has come, at most ``at_ms``; None: as far as that.
+        """
+        self._through_ms = max(self._through_ms, at_ms if reached_ms is None else reached_ms)
         oldest = self._through_ms - self._span_ms
         before = self._seen.get(id_)
         if at_ms >= oldest and (before is None or at_ms > before[0]):
@@ -51,8 +60,8 @@ class RecentIds:
     def _forget(self, oldest: int) -> None:
         """Drop from the front what has left the span.
 
-        What left it out of order waits for those in front of it: for one more span at most, as a record is never
-        remembered with a time later than the latest seen.
+        What left it out of order waits for those in front of it: for one more span at most, and for as long as the
+        time reached is behind a record that is remembered with a later one.
         """
         while self._seen:
             id_, (at_ms, _) = next(iter(self._seen.items()))

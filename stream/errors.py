@@ -44,6 +44,10 @@ class WorkerFailed(KeyartError):
     exit_code = 75
 
 
+class WorkerReplaced(ConfigurationError):
+    """Another process has joined under this worker's name: one of the two must end, and it is the one before."""
+
+
 class StateMismatch(KeyartError):
     """The restored state and the committed offsets contradict each other; going on would learn lies."""
 

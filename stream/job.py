@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 class Task(Protocol):
     """What a worker does with one partition. All state is in here; dropping the task drops it."""
 
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory its output takes that waits for the next checkpoint; much brings it on."""
+        ...
+
     def restore(self, messages: Sequence[Message]) -> None:
         """Take back changelog records, oldest first."""
 

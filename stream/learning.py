@@ -1,32 +1,33 @@
-"""What a learner knows of one partition's titles, and what it makes of it: pure logic, no clock and no Kafka."""
+"""What a learner knows of one partition's titles: pure logic, no clock and no Kafka."""
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stream.drift import KEPT, RewardWatch
 from stream.errors import StateMismatch
-from stream.features import CAST
-from stream.posterior import pack, solve, unpack_symmetric
-from stream.prior import TitleSums, independent, priors
-from stream.soundness import SoundnessGate, Unsound
+from stream.posterior import pack, unpack_symmetric
 from stream.stored import FORMAT, StoredTitle
 from stream.sums import ArtworkSums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from stream.prior import Taught
-    from stream.records import Context, Impression, RewardChange, Title
+    from stream.records import Context, Impression, RewardChange
     from stream.settings import Settings
 
     Floats = NDArray[np.float64]
 
 _DAY_MS = 24 * 60 * 60 * 1000
+#: So many turns of a title's reward are remembered; before them is next to nothing left.
+_MAX_LAPSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,28 @@ class LearningRules:
     """The settings that decide what is made of the sums.
 
     ``prior_precision`` and ``noise_precision`` hold where titles do not share a prior; ``half_life_days`` 0 never
-    forgets.
+    forgets; ``hold`` 0 lets choices follow every change of the evidence; ``drift_detection`` makes a busy title
+    whose reward turns forget at once.
     """
 
     prior_precision: float
     noise_precision: float
     max_jump: float
     half_life_days: float = 0.0
+    hold: float = 0.0
+    drift_detection: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> LearningRules:
         """From the settings in force."""
-        return cls(settings.prior_precision, settings.noise_precision, settings.max_jump, settings.half_life_days)
+        return cls(
+            settings.prior_precision,
+            settings.noise_precision,
+            settings.max_jump,
+            settings.half_life_days,
+            settings.hold,
+            settings.drift_detection,
+        )
 
 
 @dataclass(slots=True)
@@ -58,6 +69,12 @@ class TitleState:
 
     ``weighed_ms`` is the moment whose impressions weigh 1 in the sums: a whole number of half-lives, so that
     moving it on scales the sums by a power of two, which loses nothing.
+
+    ``lapses`` are the moments at which the title's reward turned, each with what was left then of the weight of
+    the impressions up to it.
+
+    ``shows`` has the tags of the artworks that were learned of, as the catalogue had them last, and ``held`` the
+    weights that the title is chosen by, found last at ``held_version``, see :mod:`stream.publication`.
     """
 
     slots: dict[str, int]
@@ -65,6 +82,14 @@ class TitleState:
     learned_through_ms: int = 0
     since: dict[str, int] = field(default_factory=dict)
     weighed_ms: int = 0
+    lapses: list[tuple[int, float]] = field(default_factory=list)
+    shows: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    held: dict[str, Floats] = field(default_factory=dict)
+    held_version: int = -1
+
+    def remembered(self, shown_ms: int) -> float:
+        """What is left of the weight of an impression of that time."""
+        return math.prod(left for through_ms, left in self.lapses if shown_ms <= through_ms)
 
     def context(self, record: RewardChange) -> Context:
         """What the impression of a reward was learned with."""
@@ -75,7 +100,7 @@ class TitleState:
 
 
 class TitleBook:
-    """The titles of one partition: sums in, snapshots out.
+    """The titles of one partition.
 
     Parameters
     ----------
@@ -83,14 +108,20 @@ class TitleBook:
         The features to learn from; ``bias`` first.
     rules
         Priors and limits.
+
+    Attributes
+    ----------
+    turned
+        Titles whose reward was seen to turn, until somebody takes them off the list.
     """
 
     def __init__(self, columns: Sequence[str], rules: LearningRules) -> None:
         self.sums = ArtworkSums(columns)
         self.rules = rules
         self.titles: dict[str, TitleState] = {}
+        self.turned: list[str] = []
         self._half_life_ms = round(rules.half_life_days * _DAY_MS)
-        self._gate = SoundnessGate(rules.max_jump)
+        self._watches: defaultdict[str, RewardWatch] = defaultdict(RewardWatch)
 
     def knows(self, title_id: str, artwork_id: str) -> bool:
         """Whether anything was learned of this artwork."""
@@ -116,6 +147,10 @@ class TitleBook:
             state = self.titles[record.title_id]
             state.version += 1
             state.learned_through_ms = max(state.learned_through_ms, record.shown_ms)
+        if self.rules.drift_detection:
+            for record in impressions:
+                self._watches[record.title_id].shown(record.shown_ms)
+            self._watch(record.title_id for record in impressions)
         return unknown
 
     def learn_rewards(self, rewards: Sequence[RewardChange]) -> None:
@@ -129,6 +164,19 @@ class TitleBook:
             state = self.titles[record.title_id]
             state.version += 1
             state.learned_through_ms = max(state.learned_through_ms, record.credited_ms)
+        if self.rules.drift_detection:
+            for record in rewards:
+                self._watches[record.title_id].rewarded(record.shown_ms, record.credit)
+            self._watch(record.title_id for record in rewards)
+
+    def _watch(self, title_ids: Iterable[str]) -> None:
+        """Let titles whose reward has turned forget most of what they learned before."""
+        for title_id in dict.fromkeys(title_ids):
+            state = self.titles[title_id]
+            if self._watches[title_id].turned(state.learned_through_ms):
+                self.sums.fade(np.fromiter(state.slots.values(), dtype=np.intp), KEPT)
+                state.lapses = [*state.lapses, (state.learned_through_ms, KEPT)][-_MAX_LAPSES:]
+                self.turned.append(title_id)
 
     def _slots(self, records: Sequence[Impression] | Sequence[RewardChange]) -> NDArray[np.intp]:
         return np.fromiter(
@@ -148,6 +196,17 @@ class TitleBook:
 
     def _weights(self, records: Sequence[Impression] | Sequence[RewardChange]) -> Floats | None:
         """How much of each impression is remembered, relative to its title's ``weighed_ms``; None: everything."""
+        faded = self._faded(records)
+        if not any(self.titles[record.title_id].lapses for record in records):
+            return faded
+        left = np.fromiter(
+            (self.titles[record.title_id].remembered(record.shown_ms) for record in records),
+            dtype=np.float64,
+            count=len(records),
+        )
+        return left if faded is None else faded * left
+
+    def _faded(self, records: Sequence[Impression] | Sequence[RewardChange]) -> Floats | None:
         half_life_ms = self._half_life_ms
         if not half_life_ms:
             return None
@@ -164,6 +223,22 @@ class TitleBook:
         )
         return np.exp2(ages / half_life_ms)
 
+    def fade(self, state: TitleState) -> float:
+        """What the sums have to be multiplied by to be those as of the title's ``learned_through_ms``."""
+        if not self._half_life_ms:
+            return 1.0
+        return float(2.0 ** ((state.weighed_ms - state.learned_through_ms) / self._half_life_ms))
+
+    def counts(self, artwork_id: str, slot: int | None) -> dict[str, Any]:
+        """The exact counts of an artwork; None: it was never learned of."""
+        sums = self.sums
+        return {
+            "artwork_id": artwork_id,
+            "impressions": 0 if slot is None else int(sums.impressions[slot]),
+            "plays": 0 if slot is None else int(sums.plays[slot]),
+            "reward": 0.0 if slot is None else float(sums.reward[slot]),
+        }
+
     # --- the changelog
 
     def store(self, title_id: str) -> dict[str, Any]:
@@ -177,10 +252,17 @@ class TitleBook:
             "features": sums.space.columns,
             "since": state.since,
             "weighed_ms": state.weighed_ms,
+            "lapses": state.lapses,
             "artworks": [
-                self._counts(artwork_id, slot) | {"gram": pack(sums.gram[slot]), "moment": sums.moment[slot]}
+                self.counts(artwork_id, slot)
+                | {
+                    "gram": pack(sums.gram[slot]),
+                    "moment": sums.moment[slot],
+                    "shows": state.shows.get(artwork_id, {}),
+                }
                 for artwork_id, slot in state.slots.items()
             ],
+            "held": state.held,
         }
 
     def restore(self, value: bytes) -> str:
@@ -210,6 +292,9 @@ class TitleBook:
             self.sums.plays[slot] = artwork.plays
             self.sums.reward[slot] = artwork.reward
         state = self.titles.setdefault(stored.title_id, TitleState({}))
+        state.shows = {artwork.artwork_id: artwork.shows for artwork in stored.artworks if artwork.shows}
+        state.lapses = stored.lapses
+        state.held = self._rearranged(stored.held, columns)
         state.version, state.learned_through_ms = stored.version, stored.learned_through_ms
         state.weighed_ms = stored.weighed_ms
         if self._half_life_ms and not stored.weighed_ms:  # remembered in full so far: fading begins now
@@ -221,140 +306,14 @@ class TitleBook:
         state.since = stored.since | dict.fromkeys(late, stored.learned_through_ms)
         return stored.title_id
 
-    # --- publishing
-
-    def gather(self, titles: Sequence[Title]) -> TitleSums:
-        """The sums of the artworks that the catalogue lists, as of each title's ``learned_through_ms``."""
-        sums, d = self.sums, len(self.sums.space)
-        count = sum(len(title.artworks) for title in titles)
-        gram, moment, tags = np.zeros((count, d, d)), np.zeros((count, d)), np.zeros((count, d))
-        starts = np.zeros(len(titles), dtype=np.intp)
-        index = {name: i for i, name in enumerate(sums.space.columns) if i}
-        here, slots, fades = [], [], []
-        row = 0
-        for number, title in enumerate(titles):
-            starts[number] = row
-            state = self.titles.get(title.title_id)
-            for artwork in title.artworks:
-                if CAST in index:
-                    tags[row, index[CAST]] = 1.0  # the feature is about what this artwork shows already
-                for theme, weight in artwork.themes.items():
-                    if theme in index:
-                        tags[row, index[theme]] = weight
-                slot = None if state is None else state.slots.get(artwork.artwork_id)
-                # A reward may overtake its impression (a learner that catches up reads one topic ahead of the
-                # other). Until it comes there are rewards for what was never shown: the prior is what can be said.
-                if state is not None and slot is not None and sums.plays[slot] <= sums.impressions[slot]:
-                    here.append(row)
-                    slots.append(slot)
-                    fades.append(state.weighed_ms - state.learned_through_ms if self._half_life_ms else 0)
-                row += 1
-        gram[here], moment[here] = sums.gram[slots], sums.moment[slots]
-        if self._half_life_ms and here:
-            fade = np.exp2(np.array(fades) / self._half_life_ms)
-            gram[here] *= fade[:, None, None]
-            moment[here] *= fade[:, None]
-        return TitleSums(gram, moment, tags, starts)
-
-    def snapshots(
-        self, titles: Sequence[Title], published_ms: int, taught: Taught | None = None
-    ) -> Iterator[tuple[Title, dict[str, Any] | Unsound]]:
-        """Each title's snapshot record's fields: the posterior of every artwork that the catalogue lists.
-
-        Parameters
-        ----------
-        titles
-            Which.
-        published_ms
-            When.
-        taught
-            What the catalogue teaches, for this book's columns; None: every artwork learns by itself.
-
-        Yields
-        ------
-        Each title with its snapshot, or with the reason for which the last one should stay: the posterior is not
-        finite, not positive definite, or has jumped.
-        """
-        if not titles:
-            return
-        sums, rules = self.gather(titles), self.rules
-        if taught is None:
-            start = independent(sums, rules.prior_precision, rules.noise_precision)
-        else:
-            start = priors(sums, taught)
-        of = sums.title_of
-        try:
-            mean, factor = solve(
-                sums.gram, sums.moment, start.prior_precision[of], start.noise_precision[of], start.prior_mean
-            )
-        except np.linalg.LinAlgError:
-            if len(titles) > 1:  # one of them; the others are sound
-                for title in titles:
-                    yield from self.snapshots([title], published_ms, taught)
-            else:
-                yield titles[0], Unsound("not positive definite")
-            return
-        ends = np.append(sums.starts[1:], len(mean))
-        for number, title in enumerate(titles):
-            part = slice(sums.starts[number], ends[number])
-            try:
-                self._gate.check(title, sums.gram[part], mean[part], factor[part])
-            except Unsound as reason:
-                yield title, reason
-                continue
-            model = {
-                "prior_precision": start.prior_precision[number],
-                "noise_precision": float(start.noise_precision[number]),
-                "half_life_days": rules.half_life_days or None,
-            }
-            rows = zip(start.prior_mean[part], mean[part], pack(factor[part]), strict=True)
-            yield (
-                title,
-                self._snapshot(title, published_ms) | {"model": model, "artworks": self._artworks(title, rows)},
-            )
-
-    def snapshot(self, title: Title, published_ms: int, taught: Taught | None = None) -> dict[str, Any]:
-        """One title's snapshot record's fields.
-
-        Raises
-        ------
-        Unsound
-            The last one should stay.
-        """
-        ((_, found),) = self.snapshots([title], published_ms, taught)
-        if isinstance(found, Unsound):
-            raise found
+    def _rearranged(self, rows: Mapping[str, Sequence[float]], columns: Sequence[int]) -> dict[str, Floats]:
+        """Vectors by name, their elements put into these columns; those of the wrong length are left out."""
+        found = {}
+        for name, row in rows.items():
+            if len(row) == len(columns):
+                found[name] = np.zeros(len(self.sums.space))
+                found[name][columns] = row
         return found
-
-    def _snapshot(self, title: Title, published_ms: int) -> dict[str, Any]:
-        state = self.titles.get(title.title_id, TitleState({}))
-        return {
-            "title_id": title.title_id,
-            "version": state.version,
-            "published_ms": published_ms,
-            "learned_through_ms": state.learned_through_ms,
-            "features": self.sums.space.columns,
-        }
-
-    def _artworks(self, title: Title, rows: Iterable[tuple[Floats, Floats, Floats]]) -> list[dict[str, Any]]:
-        """Of each artwork its counts, prior mean, mean and packed factor."""
-        slots = self.titles.get(title.title_id, TitleState({})).slots
-        found = []
-        for artwork, (prior_mean, mean, factor) in zip(title.artworks, rows, strict=True):
-            fields = self._counts(artwork.artwork_id, slots.get(artwork.artwork_id))
-            if artwork.canvas is not None:
-                fields["canvas"] = artwork.canvas
-            found.append(fields | {"prior_mean": prior_mean, "mean": mean, "factor": np.ascontiguousarray(factor)})
-        return found
-
-    def _counts(self, artwork_id: str, slot: int | None) -> dict[str, Any]:
-        sums = self.sums
-        return {
-            "artwork_id": artwork_id,
-            "impressions": 0 if slot is None else int(sums.impressions[slot]),
-            "plays": 0 if slot is None else int(sums.plays[slot]),
-            "reward": 0.0 if slot is None else float(sums.reward[slot]),
-        }
 
 
 def _united(columns: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from prometheus_client import Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
 from stream.errors import ConfigurationError
+from stream.reasons import REASONS
 from stream.records import Policy
 
 if TYPE_CHECKING:
@@ -26,19 +27,7 @@ POLICIES: tuple[str, ...] = get_args(Policy)
 
 #: Every ``DecodeError.code`` there is. Counted from nought at the start: Prometheus cannot see a first increase
 #: that brings its own series with it, and the first dead letter is the one to wake up for.
-DEAD_LETTER_CODES = (
-    "bad_key",
-    "empty",
-    "invalid",
-    "not_json",
-    "not_utf8",
-    "too_large",
-    "too_many_plays",
-    "unknown_artwork",
-    "unknown_title",
-    "wrong_impression",
-    "wrong_key",
-)
+DEAD_LETTER_CODES = tuple(REASONS)
 
 _BATCH_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _CHECKPOINT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # to transaction_seconds
@@ -82,6 +71,13 @@ class WorkerMetrics:
         By code: records that could not be used.
     duplicates, late
         Records that were counted before, and plays that came too late to count.
+    uncredited, over_limit
+        Plays that earned nothing, as the member's day has all its credit, and impressions that were not learned, as
+        the member had been shown the title often enough within the hour.
+    forgotten
+        Members forgotten because somebody asked for it.
+    turned
+        Titles whose reward turned, so that they forgot.
     unknown_features
         Context features that no model has a weight for.
     impressions, rewards
@@ -155,8 +151,24 @@ class WorkerMetrics:
         )
         self.duplicates = Counter("keyart_duplicates", "Records that were counted before.", registry=r)
         self.late = Counter("keyart_late_plays", "Plays that came too late to count.", registry=r)
+        self.forgotten = Counter("keyart_members_forgotten", "Members forgotten because asked to.", registry=r)
+        self.uncredited = Counter(
+            "keyart_plays_uncredited",
+            "Records of plays that earned nothing, as the member's day has all its credit.",
+            registry=r,
+        )
+        self.over_limit = Counter(
+            "keyart_impressions_over_limit",
+            "Impressions not learned, as the member was shown the title too often within the hour.",
+            registry=r,
+        )
         self.unknown_features = Counter(
             "keyart_unknown_features", "Context features that no model has a weight for.", registry=r
+        )
+        self.turned = Counter(
+            "keyart_titles_turned",
+            "Times that a busy title's reward turned, so that it forgot what it had learned before.",
+            registry=r,
         )
         self.published = Counter("keyart_snapshots_published", "Snapshots written.", registry=r)
         self.publish_refused = Counter(

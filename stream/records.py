@@ -12,6 +12,9 @@ from msgspec import Meta, Struct
 
 #: The most bytes a record's value may have when an app writes it.
 MAX_RECORD_BYTES = 64 * 1024
+#: How deep objects and lists may lie in one another in such a record. Ours need three; fields we do not know may
+#: need more.
+MAX_NESTING = 32
 #: The most characters of an id, a feature or a theme.
 MAX_NAME = 128
 #: The most features a context may hold.
@@ -151,7 +154,9 @@ class ArtworkSnapshot(Record, frozen=True):
     """What was learned of one artwork: exact counts, and the Gaussian posterior of its d weights.
 
     ``mean`` has d numbers; ``factor`` is the lower Cholesky factor of the posterior covariance, row by row,
-    d(d+1)/2 numbers.
+    d(d+1)/2 numbers. ``held`` is the mean to choose by, where it is not ``mean``: it follows that only when the
+    evidence has moved enough. ``popular`` is mean and standard deviation of the reward, whoever looks; where it
+    is missing the counts say.
     """
 
     artwork_id: Id
@@ -162,6 +167,8 @@ class ArtworkSnapshot(Record, frozen=True):
     mean: tuple[float, ...]
     factor: tuple[float, ...]
     canvas: Id | None = None
+    held: tuple[float, ...] | None = None
+    popular: tuple[float, float] | None = None
 
 
 class Snapshot(Record, frozen=True):
@@ -183,8 +190,9 @@ class Snapshot(Record, frozen=True):
         if len(self.model.prior_precision) != d:
             raise ValueError("prior_precision does not have one number per feature")
         for artwork in self.artworks:
-            lengths = len(artwork.prior_mean), len(artwork.mean), len(artwork.factor)
-            if lengths != (d, d, d * (d + 1) // 2):
+            held = artwork.mean if artwork.held is None else artwork.held
+            lengths = len(artwork.prior_mean), len(artwork.mean), len(held), len(artwork.factor)
+            if lengths != (d, d, d, d * (d + 1) // 2):
                 raise ValueError(f"artwork {artwork.artwork_id!r} has vectors of the wrong length")
 
 
@@ -192,6 +200,7 @@ __all__ = [
     "MAX_ARTWORKS",
     "MAX_FEATURES",
     "MAX_NAME",
+    "MAX_NESTING",
     "MAX_RECORD_BYTES",
     "Artwork",
     "ArtworkSnapshot",

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from stream.errors import BrokerUnavailable, WorkerFailed, WorkerReplaced
 from stream.kafka import Admin, Committer, GroupReader, Output, TableReader, Writer
 from stream.restore import FORMAT, Interrupted, Position, Restorer
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05
 _TABLE_SECONDS = 0.1
 _PUBLISH_BUDGET_SECONDS = 0.25
+MOST_HELD_BYTES = 8 * 1024 * 1024
 
 log = structlog.get_logger("keyart")
 
@@ -71,6 +73,7 @@ class Session:
         on_hang: Callable[[str], None],
     ) -> None:
         self._stopping = stopping
+        self._on_hang = on_hang
         self._settings = settings
         self._job = job
         self._metrics = metrics
@@ -81,6 +84,7 @@ class Session:
         self._positions: dict[int, dict[str, int]] = {}
         self._changed: set[int] = set()
         self._assigned = False
+        self._committer: Committer | None = None
         self._turn = 0
         self._lost: deque[bytes | None] = deque()
         self._open: list[Admin | TableReader | Committer | Writer | GroupReader] = []
@@ -89,9 +93,6 @@ class Session:
             self._open.append(self._admin)
             self._tables = TableReader(settings, self._admin, job.tables)
             self._open.append(self._tables)
-            name = f"{settings.topic_prefix}{job.name}.{settings.worker_name}"
-            self._committer = Committer(settings, name, on_hang=on_hang)
-            self._open.append(self._committer)
             self._writer = Writer(settings, job.name, on_lost=lambda output, _: self._lost.append(output.key))
             self._open.append(self._writer)
             self._tables.catch_up()
@@ -115,7 +116,29 @@ class Session:
     # --- the loop
 
     def run(self, ready: threading.Event, *, until_drained: bool) -> None:
-        """Poll, handle, publish, checkpoint, until told to stop or drained."""
+        """Poll, handle, publish, checkpoint, until told to stop or drained.
+
+        Raises
+        ------
+        WorkerFailed, BrokerUnavailable
+            The session is over; another may do better.
+        WorkerReplaced
+            Another process goes by this worker's name. Another session would only put that one out in its turn.
+        StateMismatch
+            State and committed offsets contradict each other.
+        """
+        try:
+            self._run(ready, until_drained=until_drained)
+        except (BrokerUnavailable, WorkerFailed) as failure:
+            if self._group.is_replaced(failure):
+                raise WorkerReplaced(
+                    f"another process has joined {self._settings.topic_prefix}{self._job.name} with worker_id "
+                    f"{self._settings.worker_id!r} and goes on in this one's place. If it is not its successor, "
+                    "give each worker a worker_id of its own, or none"
+                ) from failure
+            raise
+
+    def _run(self, ready: threading.Event, *, until_drained: bool) -> None:
         job = self._job
         now = time.monotonic()
         next_checkpoint, next_tables = now + job.checkpoint_seconds, now
@@ -135,7 +158,7 @@ class Session:
             for topic, partition, messages in batches:
                 self._handle(topic, partition, messages)
             drained = until_drained and not batches and self._drained()
-            if now >= next_checkpoint or drained:
+            if now >= next_checkpoint or drained or self._held_bytes() > MOST_HELD_BYTES:
                 if metadata is not None:
                     self._checkpoint(metadata)
                 next_checkpoint = now + job.checkpoint_seconds
@@ -158,6 +181,10 @@ class Session:
         self._counts.records += len(messages)
         metrics.records.labels(topic.name).inc(len(messages))
         metrics.batch_seconds.labels(topic.name).observe(time.monotonic() - started)
+
+    def _held_bytes(self) -> int:
+        """What waits for the next checkpoint: a flood of bad records must not fill the memory until it is due."""
+        return sum(task.held_bytes for task in self._tasks.values())
 
     def _tell_lag(self) -> None:
         for name, records in self._group.lag().items():
@@ -195,6 +222,7 @@ class Session:
             outputs.append(Position(FORMAT, here, task.reread()).output(self._job.changelog, partition))
             for topic in self._job.inputs:
                 offsets[topic.full_name(self._settings.topic_prefix), partition] = here[topic.name]
+        assert self._committer is not None  # it came before the first partition  # noqa: S101
         self._counts.committed += self._committer.commit(outputs, offsets, metadata)
         self._counts.checkpoints += 1
         self._committed.update({partition: dict(here) for partition, here in positions.items()})
@@ -236,6 +264,8 @@ class Session:
         self._assigned = False
         for partition in set(self._tasks) - assigned:
             self._drop(partition)
+        if self._committer is None:
+            self._committer = self._commit_alone()
         committed = {partition: self._group.committed(partition) for partition in sorted(assigned)}
         keep = {p for p in assigned & set(self._tasks) if committed[p] == self._committed.get(p)}
         start = {p: self._positions[p] for p in keep}
@@ -259,6 +289,17 @@ class Session:
         self._assigned = True
         self._metrics.partitions.set(len(assigned))
         log.info("partitions", worker=self._job.name, owned=sorted(assigned), restored=missing)
+
+    def _commit_alone(self) -> Committer:
+        """A committer, which ends what an earlier process of this name may have left open.
+
+        Not before the group has given us the name: of two processes that go by it, the one that was put out of
+        the group could otherwise be told of by nothing but a transaction that failed, and many things do that.
+        """
+        name = f"{self._settings.topic_prefix}{self._job.name}.{self._settings.worker_name}"
+        committer = Committer(self._settings, name, on_hang=self._on_hang)
+        self._open.insert(0, committer)  # the group is left first, see close
+        return committer
 
     def _drop(self, partition: int) -> None:
         self._tasks.pop(partition, None)

@@ -1,7 +1,8 @@
 """Every setting in one frozen object, read once at start and passed down.
 
 ``keyart.toml`` (or the file that ``KEYART_CONFIG`` names) holds settings by their names below; an environment
-variable ``KEYART_<NAME>`` overrides it. Nothing reads the environment anywhere else.
+variable ``KEYART_<NAME>`` overrides it. A secret may also be in a file that ``KEYART_<NAME>_FILE`` names. Nothing
+reads the environment anywhere else.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from stream import security
 from stream.errors import ConfigurationError
 from stream.features import CAST_PREFIX, RESERVED
 from stream.records import MAX_FEATURES, MAX_NAME
@@ -29,6 +32,8 @@ from stream.records import MAX_FEATURES, MAX_NAME
 ENV_PREFIX = "KEYART_"
 CONFIG_VARIABLE = "KEYART_CONFIG"
 DEFAULT_CONFIG_FILE = "keyart.toml"
+#: Settings that are never shown, and that a file may hold.
+SECRETS = frozenset({"sasl_password", "ssl_key_password", "token_secrets", "http_api_keys"})
 
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,]+):([0-9]{1,5})")
 
@@ -66,9 +71,36 @@ class Settings(BaseSettings):
         description="A name this worker keeps across restarts, unique in its group; empty: host and process",
     )
 
+    # --- Kafka's security
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How brokers are spoken to: with TLS (SSL) or not, with a login (SASL) or not"
+    )
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "", description="How to log in"
+    )
+    sasl_username: str = Field("", max_length=256, description="Who logs in, with PLAIN and SCRAM")
+    sasl_password: SecretStr = Field(SecretStr(""), description="The password of sasl_username")
+    sasl_token_file: str = Field(
+        "", description="File with the token for OAUTHBEARER, read for every connection: it may be renewed"
+    )
+    ssl_ca_file: str = Field(
+        "", description="Certificates (PEM) of the authorities that brokers are trusted by; empty: the system's"
+    )
+    ssl_certificate_file: str = Field("", description="This client's certificate (PEM), if brokers ask for one")
+    ssl_key_file: str = Field("", description="Its private key (PEM), if it is not in the same file")
+    ssl_key_password: SecretStr = Field(SecretStr(""), description="What opens that key, if it is encrypted")
+
     # --- Tokens
     token_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Keys that sign play tokens: the first signs, every one is accepted (to rotate)"
+    )
+
+    # --- Event time
+    max_ahead_seconds: Annotated[float, Field(ge=0, le=24 * 60 * 60)] = Field(
+        300, description="An event further ahead of when it was written becomes a dead letter; 0: no limit"
+    )
+    max_behind_days: Annotated[float, Field(ge=0, le=36500)] = Field(
+        7, description="An event further behind when it was written becomes a dead letter; 0: no limit"
     )
 
     # --- Learning
@@ -83,10 +115,24 @@ class Settings(BaseSettings):
     half_life_days: float = Field(
         0, ge=0, le=36500, description="How fast the learner forgets, in event time; 0: it does not"
     )
+    drift_detection: bool = Field(
+        False, description="A busy title whose reward turns forgets most of what it learned before"
+    )
+    hold: Share = Field(
+        0.005,
+        description="A title's choices stay as they are until that would cost this part of its take rate; 0: they "
+        "follow the evidence at once",
+    )
     checkpoint_seconds: Seconds = Field(5, description="How often a learner commits what it learned")
     publish_seconds: Seconds = Field(0.5, description="How often changed titles are published")
     duplicate_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         60, description="An impression repeated within so long (event time) counts once"
+    )
+    impressions_per_hour: int = Field(
+        4,
+        ge=0,
+        le=100,
+        description="Impressions of one title that a member can teach the learner in an hour (event time); 0: all",
     )
     max_jump: float = Field(
         1.0, gt=0, description="A snapshot that moves an artwork's expected reward by more is refused"
@@ -102,6 +148,13 @@ class Settings(BaseSettings):
     late_hours: Annotated[float, Field(ge=0, le=24 * 30)] = Field(
         1, description="How much later than that a play's record may arrive and still count"
     )
+    plays_per_day: int = Field(
+        20,
+        ge=0,
+        le=100,
+        description="Impressions of one member and day (UTC) that plays can earn anything for, those worth most; 0: all",
+    )
+    title_once: bool = Field(True, description="Of those of one title only one; false: every one")
     taste_half_life_days: float = Field(90, gt=0, description="How fast a taste forgets")
 
     # --- Choosing
@@ -122,6 +175,9 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="Address the serving node listens on")
     http_port: int = Field(8080, ge=0, le=65535, description="Port the serving node listens on; 0: any free one")
     http_max_bytes: int = Field(64 * 1024, ge=1024, description="Largest request body the node reads")
+    http_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Keys that callers show (Authorization: Bearer …), each accepted; none: anybody may call"
+    )
     max_block_seconds: Annotated[float, Field(ge=0)] = Field(
         0.05, description="The longest an event producer keeps its caller waiting"
     )
@@ -134,7 +190,7 @@ class Settings(BaseSettings):
         "auto", description="auto: readable on a terminal, JSON elsewhere"
     )
 
-    @field_validator("features", "token_secrets", mode="before")
+    @field_validator("features", "token_secrets", "http_api_keys", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Commas separate names in the environment, where there are no lists."""
@@ -167,7 +223,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name!r} is a person, not a feature: people are learned as 'cast'")
         return value
 
-    @field_validator("token_secrets")
+    @field_validator("token_secrets", "http_api_keys")
     @classmethod
     def _check_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(len(secret.get_secret_value()) < 16 for secret in value):
@@ -181,6 +237,21 @@ class Settings(BaseSettings):
         if self.transaction_seconds < 2:
             raise ValueError("transaction_seconds is below 2: a commit needs time to be retried")
         return self
+
+    @model_validator(mode="after")
+    def _check_security(self) -> Settings:
+        security.check(self)
+        return self
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether clients log in."""
+        return self.security_protocol.startswith("SASL_")
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections are encrypted, and brokers verified."""
+        return self.security_protocol.endswith("SSL")
 
     @property
     def worker_name(self) -> str:
@@ -214,7 +285,8 @@ class Settings(BaseSettings):
         """Arguments win over the environment, the environment over the file."""
         del dotenv_settings, file_secret_settings
         path = Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+        from_files = InitSettingsSource(settings_cls, _secrets_in_files())
+        return init_settings, from_files, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
 
 def load(**overrides: Any) -> Settings:
@@ -237,9 +309,43 @@ def load(**overrides: Any) -> Settings:
         raise ConfigurationError(f"{named or DEFAULT_CONFIG_FILE}: {error}") from None
 
 
+def file_variable(secret: str) -> str:
+    """The variable that names the file with a secret.
+
+    >>> file_variable("sasl_password")
+    'KEYART_SASL_PASSWORD_FILE'
+    """
+    return f"{ENV_PREFIX}{secret.upper()}_FILE"
+
+
+def _secrets_in_files() -> dict[str, str]:
+    """The secrets that variables name files for: what is mounted into a container is in no process's environment.
+
+    The newline at a file's end is not part of a secret; where there may be several, each has a line.
+    """
+    found = {}
+    for name in sorted(SECRETS):
+        path = os.environ.get(file_variable(name))
+        if not path:
+            continue
+        if os.environ.get(ENV_PREFIX + name.upper()):
+            raise ConfigurationError(
+                f"{ENV_PREFIX}{name.upper()} and {file_variable(name)} are both set: give one of the two"
+            )
+        try:
+            text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise ConfigurationError(f"{file_variable(name)}: {path!r} cannot be read ({why})") from None
+        several = isinstance(Settings.model_fields[name].default, tuple)
+        found[name] = ",".join(text.splitlines()) if several else text
+    return found
+
+
 def _refuse_unknown_variables() -> None:
     """A misspelt variable would otherwise be ignored, and its writer would believe it is in force."""
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    known |= {file_variable(name) for name in SECRETS}
     for variable in sorted(os.environ):
         if variable.startswith(ENV_PREFIX) and variable not in known | TEST_VARIABLES:
             raise ConfigurationError(f"{variable} is not a setting; keyart config lists those that are")
@@ -257,7 +363,7 @@ def _sentence(fault: Any) -> str:
         return f"{name} is not a setting; keyart config lists those that are"
     if not name:
         return str(reason)
-    got = "" if name == "token_secrets" else f" (got {fault['input']!r})"
+    got = "" if name in SECRETS else f" (got {fault['input']!r})"
     return f"{name}: {reason[:1].lower()}{reason[1:]}{got}"
 
 
@@ -269,15 +375,16 @@ def describe(settings: Settings) -> str:
     lines = []
     for name, info in Settings.model_fields.items():
         value = getattr(settings, name)
-        masked = isinstance(value, tuple) and any(isinstance(part, SecretStr) for part in value)
-        lines.append(f"# {info.description}  [{ENV_PREFIX}{name.upper()}]")
+        masked = name in SECRETS and (bool(value) if isinstance(value, tuple) else security.given(value))
+        or_file = f" or {file_variable(name)}" if name in SECRETS else ""
+        lines.append(f"# {info.description}  [{ENV_PREFIX}{name.upper()}{or_file}]")
         lines.append(f"{'# ' if masked else ''}{name} = {_toml(value)}")
     return "\n".join(lines)
 
 
 def _toml(value: object) -> str:
     if isinstance(value, SecretStr):
-        return '"**********"'
+        return f'"{value}"'  # stars, or nothing
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

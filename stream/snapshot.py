@@ -73,7 +73,7 @@ class ServableTitle:
         self._space = FeatureSpace(snapshot.features)
         self._cast = snapshot.features.index(CAST) if CAST in snapshot.features else None
         d = len(snapshot.features)
-        self._mean: Floats = np.array([artwork.mean for artwork in snapshot.artworks])
+        self._mean: Floats = np.array([artwork.held or artwork.mean for artwork in snapshot.artworks])
         self._factor: Floats = unpack_lower(np.array([artwork.factor for artwork in snapshot.artworks]), d)
         if not (np.isfinite(self._mean).all() and np.isfinite(self._factor).all()):
             raise ValueError("a mean or factor is not finite")
@@ -82,7 +82,7 @@ class ServableTitle:
         self._keys = artwork_keys(self.title_id, self.artwork_ids)
         self._title_key = key_of(self.title_id)
         self.impressions: Floats = np.array([float(artwork.impressions) for artwork in snapshot.artworks])
-        self._popular = _without_context(snapshot, self.impressions)
+        self._popular = _popular(snapshot) or _without_context(snapshot, self.impressions)
 
     def only(self, artwork_ids: Collection[str]) -> Self | None:
         """The same title with those artworks alone: itself if it has no others, None if it has none of them.
@@ -165,6 +165,16 @@ class ServableTitle:
         if lowered is not None:
             mean = mean - lowered * max(float(mean.sum()) / len(mean), 0.0)
         return choose_thompson(mean, sd, z, floor_draw(member_key, bucket, self._title_key), floor)
+
+
+def _popular(snapshot: Snapshot) -> tuple[Floats, Floats] | None:
+    """Mean and standard deviation of each artwork's reward, whoever looks, as the learner has them."""
+    if any(artwork.popular is None for artwork in snapshot.artworks):
+        return None
+    mean, sd = np.array([artwork.popular for artwork in snapshot.artworks]).T
+    if not (np.isfinite(mean).all() and np.isfinite(sd).all() and (sd > 0.0).all()):
+        raise ValueError("what is popular has a number that is not finite, or a deviation that is not above 0")
+    return mean, np.maximum(sd, MIN_SD)
 
 
 def _without_context(snapshot: Snapshot, impressions: Floats) -> tuple[Floats, Floats]:

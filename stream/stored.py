@@ -11,7 +11,7 @@ FORMAT = 1
 
 
 class StoredArtwork(Struct):
-    """An artwork's sums: S packed (lower triangle, row by row), c, and the exact counts."""
+    """An artwork's sums: S packed (lower triangle, row by row), c, the exact counts, and the tags it had last."""
 
     artwork_id: str
     impressions: int
@@ -19,10 +19,11 @@ class StoredArtwork(Struct):
     reward: float
     gram: list[float]
     moment: list[float]
+    shows: dict[str, float] = {}
 
 
 class StoredTitle(Struct):
-    """A title; ``since`` and ``weighed_ms`` are those of :class:`stream.learning.TitleState`."""
+    """A title; what is not said here is that of :class:`stream.learning.TitleState`."""
 
     format: int
     title_id: str
@@ -32,6 +33,8 @@ class StoredTitle(Struct):
     artworks: list[StoredArtwork]
     since: dict[str, int] = {}
     weighed_ms: int = 0
+    held: dict[str, list[float]] = {}
+    lapses: list[tuple[int, float]] = []
 
     @classmethod
     def read(cls, value: bytes) -> StoredTitle:

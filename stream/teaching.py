@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from stream.codec import encode_fields
 from stream.errors import StateMismatch
+from stream.gathering import gather
 from stream.posterior import pack, unpack_symmetric
 from stream.prior import STRENGTHS, Lessons, lessons_on_strength, lessons_on_weights
 
@@ -91,7 +92,7 @@ class PartitionLessons:
             self.missing |= dict.fromkeys(self._found)
             self._found.clear()
             self.stale.clear()
-        sums = book.gather(titles)
+        sums = gather(book, titles)
         precision, moment = lessons_on_weights(sums, taught)
         evidence = lessons_on_strength(sums, taught)
         context, reward = sums.by_title(sums.gram[:, 0]), sums.by_title(sums.moment[:, 0])

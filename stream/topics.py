@@ -93,6 +93,9 @@ class Topic:
             settings["segment.ms"] = str(_DAY_MS // 24)
             settings["segment.bytes"] = str(128 * 1024 * 1024)
             settings["min.cleanable.dirty.ratio"] = "0.2"
+            if self.key is Key.MEMBER:
+                # Whoever is forgotten must be gone from brokers' disks too, however little else is written.
+                settings["max.compaction.lag.ms"] = str(_DAY_MS)
         return settings
 
 

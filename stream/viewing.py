@@ -4,17 +4,18 @@ A play's reward follows from how much of the title was watched. Each impression 
 reward of its plays; a later record of a play supersedes an earlier one, and what changes is the *difference*.
 What a member's plays have earned so far is remembered as long as it can still change, so a play counts once
 however late it is repeated. Later means watched later, not arrived later: within that time the order of arrival
-decides nothing.
+decides nothing. How many impressions of a day may be credited is limited, see :mod:`stream.credits`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations of what it stores
+from collections.abc import Mapping, Sequence  # noqa: TC003 - msgspec reads the annotations of what it stores
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
+from stream.credits import Credit, contend, over_ms
 from stream.features import CAST_PREFIX
 from stream.records import MAX_FEATURES, Impression, Play, RewardChange, Taste
 
@@ -32,20 +33,31 @@ _TINY = 1e-12
 #: nothing behind, and an impression's first credit can be told from a change.
 _GRID = 2.0**40
 
-#: What became of a play: it changed something, was known already, came when nothing could change any more, or is
-#: one too many to remember.
-Outcome = Literal["counted", "duplicate", "late", "too_many"]
+#: What became of a play: it changed something; it did, but earns nothing, as other plays of the day have all the
+#: credit; it was known already; it came when nothing could change any more; or it is one too many to remember.
+Outcome = Literal["counted", "uncredited", "duplicate", "late", "too_many"]
 
 
 @dataclass(frozen=True, slots=True)
 class ViewingRules:
-    """The settings that decide what a play is worth. Times in milliseconds."""
+    """The settings that decide what a play is worth. Times in milliseconds.
+
+    ``plays_per_day`` is how many impressions of a member and day are credited (0: all), ``title_once`` whether of
+    those of one title only one is.
+    """
 
     min_seconds: float
     full_fraction: float
     attribution_ms: int
     late_ms: int
     half_life_ms: float
+    plays_per_day: int = 0
+    title_once: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit to what a member's plays may earn."""
+        return self.title_once or self.plays_per_day > 0
 
     @classmethod
     def of(cls, settings: Settings) -> ViewingRules:
@@ -56,6 +68,8 @@ class ViewingRules:
             attribution_ms=round(settings.attribution_hours * _HOUR_MS),
             late_ms=round(settings.late_hours * _HOUR_MS),
             half_life_ms=settings.taste_half_life_days * 24 * _HOUR_MS,
+            plays_per_day=settings.plays_per_day,
+            title_once=settings.title_once,
         )
 
 
@@ -77,7 +91,8 @@ class PlayState(Struct):
 
     ``reward`` is that of the latest record, and the taste holds it times ``themes``. ``credit`` is what the
     impression has of it: the reward of the latest record within the attribution window, ``credited_ms`` and
-    ``credited_seconds`` say which. ``impression_id`` is None if no impression was credited.
+    ``credited_seconds`` say which. ``impression_id`` is None if no impression was credited. Where ``withheld``,
+    the impression holds none of its day's credits, and has nothing of it for now.
     """
 
     played_ms: int
@@ -89,6 +104,7 @@ class PlayState(Struct):
     credit: float = 0.0
     credited_ms: int = -1
     credited_seconds: float = 0.0
+    withheld: bool = False
 
     def gives_way(self, impression: Impression, watched: tuple[int, float]) -> bool:
         """Whether an impression's credit is to be that of a record which was watched then and so long."""
@@ -104,7 +120,8 @@ class Member(Struct):
     """A member's taste, and the plays whose worth can still change.
 
     ``weights`` are those at ``taste_ms``; they halve with every half-life. ``through_ms`` is the latest time the
-    member was seen playing anything.
+    member was seen playing anything. ``credits`` are the impressions that hold one, by their ids; where there is
+    no limit none are kept.
     """
 
     views: int = 0
@@ -112,10 +129,11 @@ class Member(Struct):
     through_ms: int = 0
     weights: dict[str, float] = field(default_factory=dict)
     plays: dict[str, PlayState] = field(default_factory=dict)
+    credits: dict[str, Credit] = field(default_factory=dict)
 
     def watch(
         self, play: Play, themes: Mapping[str, float], runtime_seconds: float, rules: ViewingRules
-    ) -> tuple[Outcome, RewardChange | None]:
+    ) -> tuple[Outcome, list[RewardChange]]:
         """Take in one record of a play.
 
         Parameters
@@ -129,7 +147,7 @@ class Member(Struct):
 
         Returns
         -------
-        What became of it, and the change of its impression's reward if there is one.
+        What became of it, and the changes of impressions' rewards: of its own, and of the one whose credit it took.
         """
         impression = _attributable(play, rules)
         start_ms = play.played_ms if impression is None else impression.shown_ms
@@ -140,23 +158,41 @@ class Member(Struct):
         watched = play.played_ms, play.watched_seconds
         is_later = known is None or watched > (known.played_ms, known.watched_seconds)
         credits_ = impression is not None and (known is None or known.gives_way(impression, watched))
-        if not is_later and not credits_:
-            return "duplicate", None
-        if expires_ms < through_ms:
-            return "late", None
-        if known is None and self._open_plays(through_ms) >= MAX_PLAYS:
-            return "too_many", None
-        self.through_ms = through_ms
         reward = reward_of(play.watched_seconds, runtime_seconds, rules)
+        contends = impression is not None and rules.limited and self._contends(known, impression, reward)
+        if not is_later and not credits_ and not contends:
+            return "duplicate", []
+        if expires_ms < through_ms:
+            return "late", []
+        if known is None and self._open_plays(through_ms) >= MAX_PLAYS:
+            return "too_many", []
+        self.through_ms = through_ms
         if known is None:
             known = self.plays[play.play_id] = PlayState(-1, 0.0, 0.0, {}, expires_ms)
         known.expires_ms = max(known.expires_ms, expires_ms)
-        self._forget_settled()
+        self._forget_settled(rules)
         if is_later:
             self._supersede(known, play, reward, themes, rules)
-        if not credits_ or impression is None:
-            return "counted", None
-        return "counted", self._credit(known, play, impression, reward)
+        if impression is None or not (credits_ or contends):
+            return "counted", []
+        earned = self._earned(impression.impression_id)
+        if credits_:
+            known.impression_id, known.credit = impression.impression_id, reward
+            known.credited_ms, known.credited_seconds = play.played_ms, play.watched_seconds
+        withheld, lost = self._contend(impression, max(reward, earned), rules)
+        if withheld and not is_later and not credits_:
+            return "duplicate", []
+        changes = [self._settle(play, loser, self._earned(loser.impression_id), withheld=True) for loser in lost]
+        changes.append(self._settle(play, impression, earned, withheld=withheld))
+        outcome: Outcome = "uncredited" if withheld and reward > 0 else "counted"
+        return outcome, [change for change in changes if change is not None]
+
+    def _contends(self, known: PlayState | None, impression: Impression, reward: float) -> bool:
+        """Whether a record may win its impression a credit even if a later one of its play came before it."""
+        if known is None or known.impression_id != impression.impression_id:
+            return False
+        held = self.credits.get(impression.impression_id)
+        return reward > (0.0 if held is None else held.worth)
 
     def _supersede(
         self, known: PlayState, play: Play, reward: float, themes: Mapping[str, float], rules: ViewingRules
@@ -169,11 +205,20 @@ class Member(Struct):
         known.played_ms, known.watched_seconds, known.reward = play.played_ms, play.watched_seconds, reward
         known.themes = themes if reward > 0 else {}
 
-    def _credit(self, known: PlayState, play: Play, impression: Impression, reward: float) -> RewardChange | None:
-        """Let the impression have this record of a play instead of the one before; the change, if there is one."""
-        before = self._earned(impression.impression_id)
-        known.impression_id, known.credit = impression.impression_id, reward
-        known.credited_ms, known.credited_seconds = play.played_ms, play.watched_seconds
+    def _contend(
+        self, impression: Impression, worth: float, rules: ViewingRules
+    ) -> tuple[bool, Sequence[Impression]]:
+        """Whether an impression holds no credit, and those that have lost theirs to it."""
+        if not rules.limited:
+            return False, ()
+        lost = contend(self.credits, impression, worth, rules)
+        return impression.impression_id not in self.credits, lost
+
+    def _settle(self, play: Play, impression: Impression, before: float, *, withheld: bool) -> RewardChange | None:
+        """Let an impression have what its plays have earned, or nothing; the change, if there is one."""
+        for state in self.plays.values():
+            if state.impression_id == impression.impression_id:
+                state.withheld = withheld
         total = self._earned(impression.impression_id)
         if total == before:
             return None
@@ -198,15 +243,24 @@ class Member(Struct):
 
     def _earned(self, impression_id: str) -> float:
         """An impression's reward so far: the largest credit of its plays."""
-        return max((p.credit for p in self.plays.values() if p.impression_id == impression_id), default=0.0)
+        plays = self.plays.values()
+        return max((p.credit for p in plays if p.impression_id == impression_id and not p.withheld), default=0.0)
 
     def _open_plays(self, through_ms: int) -> int:
         """How many plays can still change then."""
         return sum(play.expires_ms >= through_ms for play in self.plays.values())
 
-    def _forget_settled(self) -> None:
-        """Drop the plays that nothing can change any more."""
-        settled = [play_id for play_id, play in self.plays.items() if play.expires_ms < self.through_ms]
+    def _forget_settled(self, rules: ViewingRules) -> None:
+        """Drop what nothing can change any more: credits whose day is over, and plays without one."""
+        if self.credits:
+            over = [name for name, credit in self.credits.items() if over_ms(credit, rules) < self.through_ms]
+            for impression_id in over:
+                del self.credits[impression_id]
+        settled = [
+            play_id
+            for play_id, play in self.plays.items()
+            if play.expires_ms < self.through_ms and play.impression_id not in self.credits
+        ]
         for play_id in settled:
             del self.plays[play_id]
 

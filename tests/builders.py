@@ -33,11 +33,13 @@ class FakeMessage:
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp: int = -1
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def some_settings(**changes: Any) -> Settings:
-    """Settings of a worker called ``tester``."""
-    return load(**({"worker_id": "tester"} | changes))
+    """Settings of a worker called ``tester``, which takes in what happened long ago: the tests' stories did."""
+    return load(**({"worker_id": "tester", "max_behind_days": 0} | changes))
 
 
 def some_title(

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from functools import cache, partial
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.quality import roster
-from benchmarks.quality.audience import MEMBERS, Strengths, dealt_anew, draw_truth
+from benchmarks.quality.audience import MEMBERS, THEMES, Strengths, dealt_anew, draw_truth, with_people
 from benchmarks.quality.feedback import WINDOW_MS, Feedback, Shown, Visits
+from benchmarks.quality.logs import LOGGING, Logs, rows, value
 from benchmarks.quality.ours import Ours
-from benchmarks.quality.roster import POLICIES, fitting
+from benchmarks.quality.parts import PARTS, Part, Without
+from benchmarks.quality.policies import Uniform, _win_chances
+from benchmarks.quality.roster import POLICIES, fitting, several
 from benchmarks.quality.run import Row, Tally, plan, play
-from benchmarks.quality.table import Estimate, lines, recoveries, tables
+from benchmarks.quality.table import Estimate, lines, recoveries, recovery_table, tables
 from benchmarks.quality.worlds import WORLDS, World
 from consumers import cli
+from stream import prior
 from stream.codec import decode
 from stream.records import Snapshot
 from stream.snapshot import ServableTitle
@@ -35,6 +42,14 @@ def shown(visits, artwork):
     """Everybody is shown this."""
     n = len(visits)
     return Shown.of(visits, np.full(n, artwork), np.ones(n))
+
+
+def printed(table):
+    """What a table looks like."""
+    console = Console(width=120)
+    with console.capture() as said:
+        console.print(table)
+    return said.get()
 
 
 class TestAudience:
@@ -84,6 +99,39 @@ class TestAudience:
         assert abs(np.corrcoef(after.weights[nowhere], truth.weights[nowhere])[0, 1]) < 0.1
 
 
+class TestPeople:
+    """People whom members like and artworks show."""
+
+    @pytest.fixture
+    def both(self):
+        """A small catalogue without people, and with them."""
+        truth = draw_truth(np.random.default_rng(1), 40, 9, Strengths())
+        return truth, with_people(np.random.default_rng(2), truth, 8.0)
+
+    def test_they_are_further_columns(self, both):
+        """Named as a catalogue names them; themes stay as they were, and each group of shares sums to 1."""
+        without, truth = both
+        assert [name for name in truth.names if not name.startswith("cast:")] == without.names
+        assert np.array_equal(truth.tags[:, :, :THEMES], without.tags)
+        assert np.array_equal(truth.members[:, :THEMES], without.members)
+        assert truth.members[:, THEMES:].sum(axis=1) == pytest.approx(np.ones(MEMBERS))
+        shown = truth.tags[:, :, THEMES:] > 0
+        assert (shown.any(axis=1).sum(axis=1) <= 4).all()
+        assert 0.5 < shown.sum(axis=2).mean() < 2.0
+
+    def test_those_who_like_whom_an_artwork_shows_play_it_more(self, both):
+        """And the others do so less, so that play rates stay what they are."""
+        without, truth = both
+        title = np.repeat(np.arange(40), 500)
+        member = np.tile(np.arange(500), 40)
+        chance = truth.chance(title, truth.members[member])
+        before = without.chance(title, without.members[member])
+        liking = np.einsum("nkf,nf->nk", truth.tags[title][:, :, THEMES:], truth.members[member][:, THEMES:])
+        assert (chance - before)[liking > 0.3].mean() > 0.03
+        assert (chance - before)[liking < 0.01].mean() < 0.0
+        assert 0.9 < chance.mean() / before.mean() < 1.15
+
+
 class TestWorlds:
     """Streams of visits."""
 
@@ -98,7 +146,7 @@ class TestWorlds:
 
     def test_the_best_single_artwork_reaches_two_fifths_of_the_gain(self):
         """In ``shared``, over seeds."""
-        found = [play(WORLDS["shared"](seed, 3000), "best-single")[-1].share for seed in range(1, 9)]
+        found = [play(WORLDS["shared"](seed, 2000), "best-single")[-1].share for seed in range(1, 6)]
         assert 0.3 < np.mean(found) < 0.5
 
     def test_only_in_the_shared_world_do_tags_say_something(self):
@@ -257,6 +305,138 @@ class TestOurs:
         assert (visits.title >= world.OLD).sum() > 300
         assert (artwork == 9).sum() > 10
 
+    def test_it_knows_whom_artworks_show(self):
+        """A fan gets what shows whom he likes; without being told of people it earns less."""
+        rows = {name: play(WORLDS["cast"](1, 3000), name)[-1] for name in ("ours", "ours-without-cast")}
+        assert rows["ours"].share > rows["ours-without-cast"].share + 0.1
+
+    def test_people_are_logged_as_the_product_logs_them(self):
+        """A context holds themes, and the affinity to those whom the shown artwork shows."""
+        world = WORLDS["cast"](1, 1000)
+        policy = Ours(world)
+        policy.meet(world)
+        visits = world.visits()
+        log = Shown.of(visits, *policy.choose(visits))
+        records = policy._impressions(log)
+        tags = world.truth.tags[visits.title, log.artwork]
+        liked = (visits.taste * tags)[:, THEMES:].sum(axis=1)
+        assert [record.context.get("cast", 0.0) for record in records] == pytest.approx(liked)
+        assert liked.max() > 0.3
+        assert not any(name.startswith("cast:") for record in records for name in record.context)
+
+
+@cache
+def learned_means(policy):
+    """Of each title's first artwork, from 1,000 impressions chosen uniformly."""
+    world = WORLDS["shared"](1, 1000)
+    made = POLICIES[policy].make(world)
+    made.meet(world)
+    visits = world.visits()
+    made.learn(Feedback("at once").hear(Shown.of(visits, *Uniform(world).choose(visits))))
+    return [decode(Snapshot, value, limit=None).artworks[0].mean for value in made.published.values()]
+
+
+class TestParts:
+    """Keyart without each part."""
+
+    def test_constants_are_changed_while_it_learns_and_no_longer(self, monkeypatch):
+        """Whoever learns next has the product's own."""
+        seen = []
+        monkeypatch.setattr(Ours, "learn", lambda self, heard: seen.append(prior._CAUTION))
+        policy = Without(WORLDS["shared"](1, 1000), PARTS["ours-incautious"])
+        policy.learn(None)
+        assert seen == [1.0]
+        assert prior._CAUTION > 1.0
+
+    def test_a_constant_that_is_no_longer_there_is_said(self):
+        """Otherwise nothing would be taken out, and nobody would know."""
+        with pytest.raises(AttributeError, match="_GONE"):
+            Without(WORLDS["shared"](1, 1000), Part("", {"_GONE": 1.0}))
+
+    @pytest.mark.parametrize("name", sorted(PARTS))
+    def test_each_makes_a_difference(self, name):
+        """It is really taken out."""
+        assert learned_means(name) != learned_means("ours")
+
+    def test_groups_of_policies(self):
+        """A name for several; other names stand for themselves."""
+        assert set(several(["peers"])) == {n for n, named in POLICIES.items() if named.kind in {"peer", "tagged"}}
+        assert several(["ours", "references"]) == ["ours", "uniform", "best-single", "oracle"]
+        assert set(PARTS) < set(several(["parts"])) <= set(POLICIES)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """Logs: 3,000 impressions of each policy, after 3,000 to learn from."""
+    return Logs.keep("shared", 3, 3000, 3000)
+
+
+class TestLogs:
+    """What logs say of policies that were not followed."""
+
+    def test_values_by_inverse_propensity_are_the_true_ones(self, kept):
+        """From its own log and others': each value, and the mean weight, is as far off as chance has it.
+
+        Within 2 standard errors nineteen times in twenty. What the product has learned, and so what it logs, is
+        another thing with every change of how it learns: some more of the 24 may be further off, and none far.
+        """
+        found = rows([kept])
+        assert {(row.log, row.policy) for row in found} == {
+            (by, policy)
+            for by in ("uniform", "thompson", "ours")
+            for policy in ("uniform", "thompson", "ours", "oracle")
+        }
+        off = np.array([(row.off, row.weight_off) for row in found])
+        assert (np.abs(off) < 2.0).mean() >= 0.8
+        assert (np.abs(off) < 3.5).all()
+        assert np.sqrt((off**2).mean()) < 1.5
+
+    @pytest.mark.parametrize("by", ["ours", "thompson"])
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            pytest.param(lambda p: np.full(len(p), 1 / 9), id="as if the choice had been uniform"),
+            pytest.param(np.sqrt, id="too large"),
+            pytest.param(lambda p: p**1.5, id="too small"),
+            pytest.param(lambda p: np.random.default_rng(1).permutation(p), id="another visit's"),
+        ],
+    )
+    def test_wrong_propensities_are_found(self, kept, by, wrong):
+        """The weights' mean is off by more than chance allows."""
+        log = replace(kept.shown[by], propensity=wrong(kept.shown[by].propensity))
+        off = [value(log, wants, kept.propensity[by, policy])[1].off for policy, wants in kept.wanted.items()]
+        assert max(np.abs(off)) > 3.5
+
+    def test_a_policy_in_its_own_log_is_drawn_anew(self, kept):
+        """Otherwise it would want all that it showed, and weights would say nothing."""
+        same = (kept.shown["ours"].artwork == kept.wanted["ours"]).mean()
+        assert 0.2 < same < 0.99
+
+    def test_propensities_sum_to_one(self):
+        """Over a title's artworks, for each policy that keeps a log."""
+        for make in LOGGING.values():
+            world = WORLDS["shared"](1, 1000)
+            policy = make(world)
+            policy.meet(world)
+            visits = world.visits().rows(np.arange(20))
+            total = sum(policy.propensity(visits, np.full(20, artwork)) for artwork in range(9))
+            assert total == pytest.approx(np.ones(20), abs=1e-6)
+
+    def test_several_seeds(self, kept):
+        """Their mean is twice as sure when there are four of them."""
+        one, four = rows([kept])[0], rows([kept] * 4)[0]
+        assert four.error == pytest.approx(one.error / 2)
+        assert four.found == pytest.approx(one.found)
+        assert one.off == pytest.approx((one.found - one.truth) / one.error)
+
+
+def test_thompson_s_propensities_are_how_often_it_chooses():
+    """Simulated draws agree within 4 standard errors."""
+    taken, refused = np.array([1.0, 5.0, 30.0, 3.0]), np.array([19.0, 60.0, 500.0, 20.0])
+    draws = np.random.default_rng(1).beta(taken, refused, (200_000, 4)).argmax(axis=1)
+    share = np.bincount(draws, minlength=4) / 200_000
+    assert _win_chances(taken, refused) == pytest.approx(share, abs=4 * 0.5 / 200_000**0.5)
+
 
 @pytest.mark.parametrize("name", sorted(name for name in POLICIES if POLICIES[name].kind in {"peer", "tagged"}))
 def test_peers_learn(name):
@@ -274,20 +454,25 @@ def test_peers_learn(name):
 
 
 class TestCommand:
-    """``keyart bench quality``."""
+    """``keyart bench``."""
 
     @pytest.fixture
-    def keyart(self, monkeypatch, capsys):
-        """Runs it; what it printed, and what it complained of."""
+    def keyart_bench(self, monkeypatch, capsys):
+        """Runs a benchmark; what it printed, and what it complained of."""
         monkeypatch.setenv("COLUMNS", "100")
 
         def run(*arguments):
-            monkeypatch.setattr(sys, "argv", ["keyart", "bench", "quality", *arguments])
+            monkeypatch.setattr(sys, "argv", ["keyart", "bench", *arguments])
             with pytest.raises(SystemExit) as ended:
                 cli.main()
             return int(ended.value.code or 0), *capsys.readouterr()
 
         return run
+
+    @pytest.fixture
+    def keyart(self, keyart_bench):
+        """Likewise ``keyart bench quality``."""
+        return partial(keyart_bench, "quality")
 
     def test_rows_and_curves(self, keyart, tmp_path):
         """Options take several values; the file holds a row for each world, seed, policy and mark."""
@@ -311,6 +496,28 @@ class TestCommand:
         assert "1.000 ± 0.000" in table
         if find_spec("matplotlib"):
             assert curves.read_bytes().startswith(b"\x89PNG")
+
+    def test_values_from_logs(self, keyart_bench, tmp_path):
+        """``keyart bench ips``: a row for each log and policy."""
+        rows_file = tmp_path / "rows.json"
+        code, table, _ = keyart_bench(
+            *("ips", "--seed", "1", "--learn", "1000", "--keep", "1000", "--json", str(rows_file))
+        )
+        assert code == 0
+        assert "seeds 1: 1,000 impressions each, after 1,000" in table
+        assert len(json.loads(rows_file.read_text())) == 12
+
+    def test_flicker(self, keyart_bench, tmp_path):
+        """``keyart bench flicker``: a row for each seed, kind of week and number of looks a day."""
+        rows_file = tmp_path / "rows.json"
+        small = ("--weeks", "2", "--old", "2", "--new", "1", "--a-day", "10")
+        code, table, _ = keyart_bench("flicker", "--seed", "1", "2", *small, "--json", str(rows_file))
+        assert code == 0
+        assert "seed 2: 2 + 1 titles" in table
+        found = json.loads(rows_file.read_text())
+        assert len(found) == 16
+        assert {(row["seed"], row["looks_a_day"]) for row in found} == {(1, 1), (1, 4), (2, 1), (2, 4)}
+        assert all(row["changed_again"] == 0 for row in found if row["week"] == "fixed evidence")
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
@@ -370,16 +577,24 @@ class TestTable:
     def test_recovery(self):
         """Before the turn, right after it, and one half-life later."""
         now = [0.1] * 9 + [0.8, 0.3, 0.5, 0.6, 0.72] + [0.9] * 6
-        found = lines(Row("drift", 1, "ours", 10 * i, 0.1, 0.5, share) for i, share in enumerate(now, 1))
-        assert str(recoveries(found)[0]) == (
-            "ours: 0.800 before the turn, 0.300 right after it, 0.720 one half-life later: 90% of its former share"
-        )
+        rows = [Row("drift", 1, "ours", 10 * i, 0.1, 0.5, share) for i, share in enumerate(now, 1)]
+        other = [replace(row, seed=2, share_now=row.share_now / 2) for row in rows]
+        (found,) = recoveries(rows + other)
+        assert [str(part) for part in (found.before, found.after, found.later)] == [
+            "0.600 ± 2.541",
+            "0.225 ± 0.953",
+            "0.540 ± 2.287",
+        ]
+        assert found.recovered.mean == pytest.approx(0.9)
+        assert found.recovered.half == pytest.approx(0.0, abs=1e-9)
+        assert recoveries(rows[:19]) == []
+        assert "0.540" in printed(recovery_table([found]))
 
 
 def test_policies_that_say_something_in_a_world():
     """What differs only where rewards are late, or where things change, is compared there alone."""
     assert "ours-joined" not in fitting("shared")
     assert "ours-joined" in fitting("late")
-    assert [one.policy for one in plan(["drift"], [1], None, 1000) if "forgetting" in one.policy] == [
-        "ours-forgetting"
-    ]
+    turning = [one.policy for one in plan(["drift"], [1], None, 1000)]
+    assert {"ours-forgetting", "ours-detecting"} <= set(turning)
+    assert not {"ours-forgetting", "ours-detecting", "ours-without-cast"} & set(fitting("shared"))

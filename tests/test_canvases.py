@@ -17,6 +17,7 @@ from stream.choice import key_of, time_bucket
 from stream.codec import decode, encode_fields
 from stream.learning import LearningRules, TitleBook
 from stream.prior import Lessons, learn_from
+from stream.publication import Publication
 from stream.records import Artwork, Snapshot
 from stream.snapshot import ServableTitle
 from stream.teaching import PartitionLessons
@@ -224,7 +225,7 @@ class TestLearning:
 
     def served(self, book: TitleBook, taught: Taught | None, title_id: str = "film") -> ServableTitle:
         """As a node would have it, for the box alone."""
-        fields = book.snapshot(self.title(title_id), START_MS, taught)
+        fields = Publication(book).snapshot(self.title(title_id), START_MS, taught)
         title = ServableTitle(decode(Snapshot, encode_fields(fields), limit=None))
         part = title.only({"box comedy", "box romance"})
         assert part is not None
@@ -258,7 +259,7 @@ class TestLearning:
     def test_the_impression_of_one_canvas_reaches_the_model_of_all(self) -> None:
         """End to end: what a chooser logs on the billboard moves what it shows in the box."""
         book, taught = self.learned()
-        fields = book.snapshot(self.title(), START_MS, taught)
+        fields = Publication(book).snapshot(self.title(), START_MS, taught)
         (romantic,) = members_of("personal", 1)
         tables = MemoryTables(self.title(), some_taste(romantic, romance=1.0))
         with choosing(tables, uniform_floor=0.0) as chooser:

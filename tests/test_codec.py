@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stream.codec import decode, decode_key, encode, encode_fields
 from stream.errors import DecodeError
 from stream.records import (
+    MAX_NESTING,
     MAX_RECORD_BYTES,
     Artwork,
     Impression,
@@ -27,7 +28,7 @@ from stream.records import (
 )
 
 KINDS = [Impression, Play, RewardChange, Taste, Title, Snapshot]
-CODES = {"empty", "too_large", "not_utf8", "not_json", "invalid"}
+CODES = {"empty", "too_large", "too_deep", "not_utf8", "not_json", "invalid"}
 GOOD = {
     Impression: encode(some_impression(canvas="wide")),
     Play: encode(some_play(impression=some_impression())),
@@ -227,3 +228,54 @@ def test_keys_that_are_none(key):
 def test_keys_are_text(key):
     """Any UTF-8 is a key; whether it fits the record is for the reader to say."""
     assert decode_key(key.encode()) == key
+
+
+# --- nesting
+
+
+def nested(depth, opening=b"[", closing=b"]"):
+    """An impression that holds brackets so deep, itself among them, in a field we do not know."""
+    return GOOD[Impression][:-1] + b',"more":' + opening * (depth - 1) + closing * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(2, True), (MAX_NESTING, True), (MAX_NESTING + 1, False)])
+@pytest.mark.parametrize(
+    "brackets", [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"]":', b"}]")], ids=["[]", "{}", "both"]
+)
+def test_how_deep_a_record_may_be_nested(depth, is_read, brackets):
+    """The limit is a number of ours, whatever kinds of brackets there are; those in strings are none."""
+    opening, closing = brackets
+    if len(closing) == 2:
+        depth = 1 + (depth - 1) // 2 + (not is_read)
+    value = nested(depth, opening, closing).replace(b":}", b":1}")
+    found = read(Impression, value)
+    assert isinstance(found, Impression) if is_read else found[0] == "too_deep"
+
+
+def test_many_brackets_side_by_side_are_not_deep():
+    """A title with as many artworks as there may be is read; so is a string full of brackets."""
+    artworks = tuple(Artwork(f"a{n}", {"x": 1.0}) for n in range(256))
+    assert isinstance(read(Title, encode(some_title(artworks=artworks))), Title)
+    assert isinstance(read(Impression, GOOD[Impression][:-1] + b',"more":"' + b'[{\\"' * 5000 + b'"}'), Impression)
+
+
+@pytest.mark.parametrize("value", [b"[" * 60_000, b"[" * 20_000 + b"]" * 20_000, b"{}" * 30_000, b'"' * 60_001])
+def test_bracket_storms_are_answered_at_once(value):
+    """However many there are, balanced or not: a reason, and the next record."""
+    assert read(Impression, value)[0] in {"too_deep", "not_json", "invalid"}
+
+
+def test_the_answer_does_not_depend_on_the_stack():
+    """The decoder gives up where Python's stack ends: a record that is good here must not be bad further down."""
+
+    def below(levels):
+        return read(Impression, nested(MAX_NESTING)) if levels == 0 else below(levels - 1)
+
+    assert isinstance(below(0), Impression)
+    assert isinstance(below(600), Impression)
+
+
+def test_a_reason_does_not_repeat_what_it_complains_of():
+    """A value of any length that is none of those allowed is quoted in part."""
+    _, reason = read(Impression, GOOD[Impression].replace(b"personal", b"x" * 50_000))
+    assert "`$.policy`" in reason

@@ -136,3 +136,39 @@ def test_nothing_seen_nothing_to_read_again():
 def test_a_span_of_nothing_tells_only_the_same_moment():
     """duplicate_seconds 0: only a repetition at the latest time is one."""
     assert answers(RecentIds(0), [("a", 5, 0), ("a", 5, 1), ("b", 6, 2), ("a", 5, 3)]) == [True, False, True, True]
+
+
+# --- times ahead of when their records were written
+
+
+def reached(story, ahead):
+    """The records of a story with the time each was written: some come from clocks that are fast."""
+    return [(name, at + fast, offset, at) for (name, at, offset), fast in zip(timed(story), ahead, strict=False)]
+
+
+fast = st.lists(st.sampled_from([0, 0, 0, 50_000, 240_000]), min_size=40, max_size=40)
+
+
+@repeatable
+@given(stories, fast)
+def test_a_fast_clock_moves_nobodys_time(story, ahead):
+    """Of two records with one id the second is a repetition, whoever was ahead in between."""
+    records = reached(story, ahead)
+    expected = []
+    for i, (name, _, _, _) in enumerate(records):
+        oldest = max(min(at, written) for _, at, _, written in records[: i + 1]) - SPAN_MS
+        expected.append(not any(other == name and at >= oldest for other, at, _, _ in records[:i]))
+    assert answers(RecentIds(SPAN_MS), records) == expected
+
+
+@settings(repeatable, max_examples=400)
+@given(stories, fast, st.integers(0, 40))
+def test_reading_again_gives_the_same_answers_with_fast_clocks(story, ahead, cut):
+    """As without them."""
+    records = reached(story, ahead)
+    cut = min(cut, len(records))
+    kept, restored = RecentIds(SPAN_MS), RecentIds(SPAN_MS)
+    answers(kept, records[:cut])
+    oldest = kept.oldest_offset
+    answers(restored, [record for record in records[:cut] if oldest is not None and record[2] >= oldest])
+    assert answers(restored, records[cut:]) == answers(kept, records[cut:])

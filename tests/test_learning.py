@@ -1,4 +1,4 @@
-"""A partition's titles: their changelog, and when their snapshots are sound."""
+"""A partition's titles: what they learn, what they forget, and their changelog."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from builders import HOUR_MS, START_MS, repeatable, some_impression, some_reward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.codec import decode, encode_fields
+from stream.codec import encode_fields
 from stream.errors import StateMismatch
+from stream.gathering import gather
 from stream.learning import LearningRules, TitleBook
-from stream.posterior import solve, unpack_lower
-from stream.records import Snapshot
-from stream.soundness import Unsound
+from stream.publication import Publication
 
 few = settings(repeatable, max_examples=25)
 COLUMNS = ("bias", "comedy", "romance")
@@ -135,7 +134,10 @@ class TestChangelog:
         """The changelog keeps artworks that the catalogue no longer lists; the snapshot does not."""
         book = book_of([some_impression(artwork_id="gone"), some_impression("i2")])
         assert [artwork["artwork_id"] for artwork in stored(book)["artworks"]] == ["gone", "face"]
-        assert [a["artwork_id"] for a in book.snapshot(some_title(), START_MS)["artworks"]] == ["face", "kiss"]
+        assert [a["artwork_id"] for a in Publication(book).snapshot(some_title(), START_MS)["artworks"]] == [
+            "face",
+            "kiss",
+        ]
 
 
 class TestLateFeature:
@@ -193,161 +195,10 @@ class TestLateFeature:
         assert book.titles["film"].since == {}
 
 
-class TestSnapshot:
-    """What serving nodes get."""
-
-    def test_it_is_the_posterior_of_the_sums(self):
-        """The record decodes as the public contract, and holds the posterior of what was learned."""
-        shown = [
-            some_impression(f"i{i}", shown_ms=START_MS + i, artwork_id="kiss", context={"comedy": i / 10})
-            for i in range(10)
-        ]
-        book = book_of(shown, [some_reward(shown[4], 0.25), some_reward(shown[7], 1.0)])
-        snapshot = decode(Snapshot, encode_fields(book.snapshot(some_title(), START_MS + 99)), limit=None)
-        assert (snapshot.title_id, snapshot.version, snapshot.features) == ("film", 12, COLUMNS)
-        assert snapshot.published_ms == START_MS + 99
-        assert snapshot.learned_through_ms == max(START_MS + 9, some_reward(shown[7], 1.0).credited_ms)
-        assert snapshot.model.prior_precision == (10.0, 10.0, 10.0)
-        face, kiss = snapshot.artworks
-        assert (kiss.impressions, kiss.plays, kiss.reward) == (10, 2, 1.25)
-        x = np.array([[1.0, i / 10, 0.0] for i in range(10)])
-        r = np.array([0, 0, 0, 0, 0.25, 0, 0, 1.0, 0, 0])
-        mean, factor = solve(x.T @ x, x.T @ r, np.full(3, 10.0), 20.0, np.zeros(3))
-        np.testing.assert_allclose(kiss.mean, mean, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(unpack_lower(np.array(kiss.factor), 3), factor, rtol=1e-9)
-        assert (face.impressions, face.plays, face.reward, face.mean) == (0, 0, 0.0, (0.0, 0.0, 0.0))
-        np.testing.assert_allclose(unpack_lower(np.array(face.factor), 3), np.eye(3) / 10**0.5)
-
-    def test_a_title_never_shown_has_its_prior(self):
-        """A snapshot of version 0, with the canvas and order of the catalogue."""
-        fields = TitleBook(COLUMNS, RULES).snapshot(some_title(artworks=("b", "a")), 5)
-        assert (fields["version"], fields["learned_through_ms"]) == (0, 0)
-        assert [artwork["artwork_id"] for artwork in fields["artworks"]] == ["b", "a"]
-        assert decode(Snapshot, encode_fields(fields)).artworks[0].canvas is None
-
-    def test_the_version_counts_records(self):
-        """Every impression and every change of a reward is one version more, of its own title."""
-        book = book_of([some_impression(), some_impression("s", title_id="series")])
-        book.learn_rewards([some_reward(some_impression(), 0.5), some_reward(some_impression(), -0.5, 0.0)])
-        assert (book.titles["film"].version, book.titles["series"].version) == (3, 1)
-        assert book.knows("film", "face")
-        assert not book.knows("film", "kiss")
-        assert not book.knows("other", "face")
-
-    def test_time_only_moves_forward(self):
-        """Learning an older record does not take back how far a title has come."""
-        book = book_of([some_impression(shown_ms=START_MS + 5), some_impression("i2", shown_ms=START_MS)])
-        assert book.titles["film"].learned_through_ms == START_MS + 5
-
-    @pytest.mark.parametrize(
-        ("break_it", "says"),
-        [
-            (lambda sums: sums.moment.fill(np.inf), "not finite"),
-            (lambda sums: sums.moment.fill(np.nan), "not finite"),
-            (lambda sums: sums.gram.fill(np.nan), "not positive definite"),
-            (lambda sums: sums.gram.__setitem__((0, 1, 1), -1.0), "not positive definite"),
-            (
-                lambda sums: sums.gram.__setitem__((0, slice(None), slice(None)), -np.eye(3)),
-                "not positive definite",
-            ),
-        ],
-        ids=["infinite reward", "nan reward", "nan gram", "negative square", "negative gram"],
-    )
-    @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-    def test_what_is_not_sound_is_refused(self, break_it, says):
-        """Sums that are damaged give no snapshot, and the reason says what is wrong."""
-        book = book_of([some_impression()])
-        break_it(book.sums)
-        with pytest.raises(Unsound, match=says):
-            book.snapshot(some_title(), START_MS)
-
-
-class TestJump:
-    """A snapshot that would move an expected reward too far is held back."""
-
-    RULES = LearningRules(prior_precision=1e-3, noise_precision=1.0, max_jump=0.3)
-
-    def shown_and_played(self, book, artwork_id, plays, offset=0):
-        """Ten impressions more, some of them played."""
-        shown = [
-            some_impression(f"{artwork_id}{offset + i}", artwork_id=artwork_id, context={}) for i in range(10)
-        ]
-        book.learn_impressions(shown)
-        book.learn_rewards([some_reward(one, 1.0) for one in shown[:plays]])
-
-    def test_a_jump_is_refused_by_name_until_it_is_none(self):
-        """The refusal names the artwork; the last good snapshot stays the measure, whatever was refused since."""
-        book = TitleBook(COLUMNS, self.RULES)
-        title = some_title()
-        self.shown_and_played(book, "face", 0)
-        self.shown_and_played(book, "kiss", 5)
-        book.snapshot(title, 1)
-        self.shown_and_played(book, "face", 10, 10)
-        for _ in range(2):
-            with pytest.raises(Unsound, match=r"'face' moved by 0\.5"):
-                book.snapshot(title, 2)
-        self.shown_and_played(book, "face", 0, 20)
-        self.shown_and_played(book, "face", 0, 30)
-        assert book.snapshot(title, 3)["version"] == 5 + 10 + 50
-
-    def test_other_artworks_are_another_matter(self):
-        """When the catalogue lists other artworks there is nothing to compare with."""
-        book = TitleBook(COLUMNS, self.RULES)
-        self.shown_and_played(book, "face", 0)
-        book.snapshot(some_title(), 1)
-        self.shown_and_played(book, "face", 10, 10)
-        assert book.snapshot(some_title(artworks=("face", "new")), 2)["version"] == 30
-
-    def test_new_features_are_another_matter(self):
-        """Likewise when the columns have grown."""
-        book = TitleBook(COLUMNS, self.RULES)
-        self.shown_and_played(book, "face", 0)
-        book.snapshot(some_title(), 1)
-        self.shown_and_played(book, "face", 10, 10)
-        book.widen((*COLUMNS, "horror"))
-        assert book.snapshot(some_title(), 2)["features"] == (*COLUMNS, "horror")
-
-
-def test_one_wild_context_does_not_stop_a_title():
-    """Features at the limit that always come together still give a sound snapshot, however many come."""
-    wild = {"comedy": 1e6, "romance": 1e6}
-    shown = [some_impression(f"i{i}", context=wild) for i in range(2000)]
-    book = book_of(shown)
-    for _ in range(60):  # to 10^5 impressions, where an explicit covariance fails
-        book.sums.gram += book.sums.gram * 0.1
-    fields = book.snapshot(some_title(), START_MS)
-    assert np.isfinite(fields["artworks"][0]["mean"]).all()
-
-
 def test_rules_are_the_settings():
     """Priors and limits come from the settings in force."""
     in_force = some_settings(prior_precision=3, noise_precision=7, max_jump=0.5)
-    assert LearningRules.of(in_force) == LearningRules(3, 7, 0.5)
-
-
-class TestRewardsFirst:
-    """A learner that catches up may read rewards before their impressions."""
-
-    def test_an_artwork_with_more_plays_than_impressions_is_at_its_prior(self):
-        """Rewards without refusals would have everyone shown the artwork."""
-        shown = [some_impression(str(i), artwork_id="kiss") for i in range(200)]
-        early = book_of((), [some_reward(shown[0], 1.0, 1.0)])
-        title = some_title("film", artworks=("face", "kiss"))
-        snapshot = decode(Snapshot, encode_fields(early.snapshot(title, START_MS)), limit=None)
-        kiss = next(artwork for artwork in snapshot.artworks if artwork.artwork_id == "kiss")
-        assert kiss.mean == (0.0, 0.0, 0.0)
-        assert (kiss.impressions, kiss.plays, kiss.reward) == (0, 1, 1.0)
-
-    def test_the_right_snapshot_is_published_once_the_impressions_come(self):
-        """A posterior made from one impression in a hundred may move as far as it must."""
-        rules = LearningRules(prior_precision=1e-6, noise_precision=20.0, max_jump=0.5)
-        shown = [some_impression(str(i), artwork_id="kiss", context={}) for i in range(200)]
-        book = book_of(shown[:1], [some_reward(shown[0], 1.0, 1.0)], rules=rules)
-        title = some_title("film", artworks=("face", "kiss"))
-        book.snapshot(title, START_MS)
-        book.learn_impressions(shown[1:])
-        snapshot = book.snapshot(title, START_MS)
-        assert snapshot["artworks"][1]["mean"][0] == pytest.approx(1 / 200, rel=1e-4)
+    assert LearningRules.of(in_force) == LearningRules(3, 7, 0.5, hold=in_force.hold)
 
 
 class TestForgetting:
@@ -363,7 +214,7 @@ class TestForgetting:
     def test_an_impression_weighs_half_after_a_half_life(self):
         """As of the latest event; counts stay what they are."""
         book = book_of([self.shown(0, 0), self.shown(0, 1), self.shown(2, 0)], rules=self.FADING)
-        sums = book.gather([some_title()])
+        sums = gather(book, [some_title()])
         assert sums.gram[0, 0, 0] == pytest.approx(2 * 0.5 + 1.0)
         assert book.sums.impressions[:1].tolist() == [3]
 
@@ -380,7 +231,9 @@ class TestForgetting:
         for part in np.array_split(rng.permutation(len(shown)), 9):
             other.learn_impressions([shown[i] for i in part])
         for left, right in zip(
-            one.snapshot(some_title(), 0)["artworks"], other.snapshot(some_title(), 0)["artworks"], strict=True
+            Publication(one).snapshot(some_title(), 0)["artworks"],
+            Publication(other).snapshot(some_title(), 0)["artworks"],
+            strict=True,
         ):
             np.testing.assert_allclose(left["mean"], right["mean"], rtol=1e-9, atol=1e-12)
             np.testing.assert_allclose(left["factor"], right["factor"], rtol=1e-9, atol=1e-12)
@@ -394,7 +247,9 @@ class TestForgetting:
         restored.restore(encode_fields(book.store("film")))
         for each in (book, restored):
             each.learn_impressions(after)
-        np.testing.assert_array_equal(book.gather([some_title()]).gram[0], restored.gather([some_title()]).gram[0])
+        np.testing.assert_array_equal(
+            gather(book, [some_title()]).gram[0], gather(restored, [some_title()]).gram[0]
+        )
 
     def test_forgetting_may_begin_at_any_time(self):
         """Sums that were kept in full do not vanish when a half-life is set: they fade from then on."""
@@ -402,7 +257,7 @@ class TestForgetting:
         fading = TitleBook(COLUMNS, self.FADING)
         fading.restore(encode_fields(full.store("film")))
         fading.learn_impressions([self.shown(2, 0)])
-        weight = fading.gather([some_title()]).gram[0, 0, 0]
+        weight = gather(fading, [some_title()]).gram[0, 0, 0]
         assert weight == pytest.approx(1.0 + 8 * 0.5)
 
     def test_what_was_forgotten_cannot_be_called_back(self):
@@ -410,25 +265,3 @@ class TestForgetting:
         book = book_of([self.shown(0, 0)], rules=self.FADING)
         with pytest.raises(StateMismatch, match="half_life_days"):
             TitleBook(COLUMNS, RULES).restore(encode_fields(book.store("film")))
-
-
-class TestTogether:
-    """Titles solved in one go."""
-
-    def test_as_one_by_one(self):
-        """Snapshots of titles with different numbers of artworks are those of each title alone."""
-        titles = [some_title("film", ("face", "kiss")), some_title("series", ("face", "kiss", "gun"))]
-        shown = [some_impression(str(i), title_id=t.title_id, artwork_id="kiss") for i, t in enumerate(titles * 9)]
-        one, other = book_of(shown), book_of(shown)
-        found = {title.title_id: encode_fields(found) for title, found in one.snapshots(titles, START_MS)}
-        assert found == {t.title_id: encode_fields(other.snapshot(t, START_MS)) for t in titles}
-
-    def test_an_unsound_title_stands_alone(self):
-        """The others are published."""
-        book = book_of([some_impression("1"), some_impression("2", title_id="series")])
-        book.sums.gram[book.titles["film"].slots["face"]] = -1e9
-        found = {
-            title.title_id: made for title, made in book.snapshots([some_title("film"), some_title("series")], 0)
-        }
-        assert isinstance(found["film"], Unsound)
-        assert found["series"]["version"] == 1

@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
-from producers.replay import MAX_LINE_BYTES, count_lines, read_lines
-from stream.errors import InputError
+from builders import DAY_MS, some_settings
+
+from producers.replay import MAX_LINE_BYTES, read_lines, survey_lines
+from producers.times import Span, moved, shift_of
+from stream.codec import decode
+from stream.errors import ConfigurationError, InputError
+from stream.records import Impression, Play
 from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS
 
 TITLE = {
@@ -78,7 +83,7 @@ def test_fields_that_are_not_known_yet_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\n\n  \n"])
 def test_empty_lines_are_passed_over(tmp_path: Path, ending: bytes) -> None:
     """A last line may lack its end, and what holds nothing is nothing."""
-    assert count_lines(written(tmp_path, b"\n" + GOOD.rstrip(b"\n") + ending)) == 3
+    assert survey_lines(written(tmp_path, b"\n" + GOOD.rstrip(b"\n") + ending))[0] == 3
 
 
 def test_a_compressed_file_is_the_same(tmp_path: Path) -> None:
@@ -120,7 +125,7 @@ def test_a_bad_line_is_named(tmp_path: Path, bad: bytes, reason: str) -> None:
     """The message names the file, the line's number and the fault."""
     file = written(tmp_path, GOOD + bad + GOOD)
     with pytest.raises(InputError, match=reason) as caught:
-        count_lines(file)
+        survey_lines(file)
     assert str(caught.value).startswith(f"{file}:4: ")
 
 
@@ -141,5 +146,62 @@ def test_a_file_that_cannot_be_read_is_named(
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(InputError, match=reason) as caught:
-        count_lines(file)
+        survey_lines(file)
     assert str(caught.value).startswith(str(file))
+
+
+# --- times
+
+
+NOW_MS = 1_800_000_000_000
+
+
+def test_a_whole_log_is_moved_by_as_much(tmp_path: Path) -> None:
+    """Impressions, plays and the impressions inside them; titles have no times. The spacing stays."""
+    later = PLAY | {"played_ms": PLAY["played_ms"] + 5000}
+    file = written(tmp_path, GOOD + line("plays", later))
+    records, span = survey_lines(file)
+    assert (records, span) == (4, Span(1574553634762, 1574553639762))
+    shift_ms = shift_of(some_settings(max_behind_days=7), span, NOW_MS, keep_times=False)
+    _, impression, play, last = (json.loads(output.value or b"") for output in read_lines(file, shift_ms=shift_ms))
+    assert last["played_ms"] == NOW_MS
+    assert play["played_ms"] == impression["shown_ms"] == play["impression"]["shown_ms"] == NOW_MS - 5000
+
+
+def test_only_times_are_touched() -> None:
+    """Every other byte of a record stays as it was written: numbers, white space in them, unknown fields, order."""
+    value = b'{"x":[1.50, {"shown_ms":3}],"shown_ms":7,"impression_id":"i","member_id":"m","title_id":"t",\
+"artwork_id":"a","context":{"c":0.10},"policy":"explore","propensity":1,"snapshot_version":null,"big":123456789012345678901}'
+    found = moved(value, decode(Impression, value), 10)
+    assert found == value.replace(b'"shown_ms":7', b'"shown_ms":17').replace(b"\\\n", b"")
+
+
+def test_a_time_before_all_time() -> None:
+    """An old impression inside a play cannot be moved to before 1970."""
+    value = json.dumps(PLAY | {"impression": IMPRESSION | {"shown_ms": 5}}).encode()
+    play = decode(Play, moved(value, decode(Play, value), -10))
+    assert play.impression is not None
+    assert play.impression.shown_ms == 0
+
+
+@pytest.mark.parametrize("span", [Span(), Span(NOW_MS - 6 * DAY_MS, NOW_MS - DAY_MS)], ids=["no events", "last week"])
+def test_times_that_can_be_kept(span: Span) -> None:
+    """A log that workers take in as it is."""
+    assert shift_of(some_settings(max_behind_days=7), span, NOW_MS, keep_times=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("span", "keep_times", "setting"),
+    [
+        (Span(NOW_MS - 8 * DAY_MS, NOW_MS), True, "max_behind_days"),
+        (Span(NOW_MS, NOW_MS + DAY_MS), True, "max_ahead_seconds"),
+        (Span(0, 8 * DAY_MS), False, "max_behind_days"),
+    ],
+    ids=["old", "of the future", "too long"],
+)
+def test_what_workers_would_refuse_is_not_sent(span: Span, keep_times: bool, setting: str) -> None:
+    """The setting is named; lifted, there is nothing to refuse."""
+    with pytest.raises(ConfigurationError, match=f"^{setting}: .* set it to 0"):
+        shift_of(some_settings(max_behind_days=7), span, NOW_MS, keep_times=keep_times)
+    lifted = some_settings(max_behind_days=0, max_ahead_seconds=0)
+    assert shift_of(lifted, span, NOW_MS, keep_times=keep_times) == (0 if keep_times else NOW_MS - 8 * DAY_MS)

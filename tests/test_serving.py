@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import re
 import socket
@@ -20,7 +23,7 @@ from structlog.testing import capture_logs
 from tables import MemoryTables, some_snapshot, some_taste
 
 from consumers import ArtworkChooser
-from consumers.serving import build_app
+from consumers.serving import build_app, http
 from consumers.serving.http import Refused, read
 from consumers.serving.node import listening, url_of
 from consumers.serving.shop_window import personal_members
@@ -255,6 +258,20 @@ def test_a_long_body_is_not_read_to_its_end(declared: str | None, most_read: int
     assert taken == most_read
 
 
+def test_a_body_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller who sends nothing more does not hold a connection for ever."""
+    monkeypatch.setattr(http, "BODY_SECONDS", 0.02)
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+    with pytest.raises(Refused, match="did not end within") as refused:
+        asyncio.run(read(request, msgspec.Struct, MAX_BYTES))
+    assert refused.value.status == 408
+
+
 def test_a_body_of_the_allowed_length_is_read(node: Node) -> None:
     """The limit itself is allowed."""
     body = json.dumps({"member_id": ANN, "title_id": "film"}).ljust(MAX_BYTES)
@@ -414,6 +431,123 @@ def test_a_fault_of_ours_shows_nothing_of_its_inside(node: Node, monkeypatch: py
     assert (line["event"], line["route"], line["error"]) == ("request failed", "/choose", "KeyError")
     assert "broken" in line["where"]
     assert ANN not in str(line)
+
+
+# --- who may ask, and what becomes of the answer
+
+KEY, OTHER_KEY = "the key of the apps", "the key that comes next"
+PATHS = ["/", "/titles", "/metrics", "/posters/film/kiss.svg"]
+
+
+@pytest.fixture
+def guarded(outbox: Outbox) -> Iterator[Node]:
+    """A node that asks for keys."""
+    node = Node(MemoryTables(some_title()), outbox, http_api_keys=(KEY, OTHER_KEY))
+    yield node
+    node.chooser.close()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        None,
+        "",
+        KEY,
+        "Bearer",
+        "Bearer ",
+        f"Basic {KEY}",
+        f"Bearer {KEY[:-1]}",
+        f"Bearer {KEY}x",
+        f"Bearer {KEY},{OTHER_KEY}",
+        "Bearer clé",
+    ],
+)
+def test_who_shows_no_key_is_told_nothing(guarded: Node, shown: str | None) -> None:
+    """Whatever is asked, but for whether the node lives; nor is a body read that nobody may send."""
+    headers = {} if shown is None else {"Authorization": shown.encode("latin-1")}
+    for path in ("/choose", "/impressions", "/plays"):
+        answer = guarded.http.post(path, content=b"x" * (MAX_BYTES + 1), headers=headers)
+        assert "Authorization: Bearer" in fault(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert {guarded.http.get(path, headers=headers).status_code for path in PATHS} == {401}
+    assert {guarded.http.get(path, headers=headers).status_code for path in ("/livez", "/readyz")} == {200}
+
+
+@pytest.mark.parametrize("shown", [f"Bearer {KEY}", f"bearer  {OTHER_KEY} "])
+def test_any_of_the_keys_will_do(guarded: Node, shown: str) -> None:
+    """So that a key can be changed without a pause: first the nodes learn the new one, then the callers."""
+    headers = {"Authorization": shown}
+    body = {"member_id": ANN, "title_id": "film"}
+    assert guarded.http.post("/choose", json=body, headers=headers).status_code == 200
+    assert {guarded.http.get(path, headers=headers).status_code for path in PATHS} == {200}
+
+
+def test_keys_are_compared_in_constant_time(guarded: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them, also when the first is right: the time an answer takes tells nobody how close a guess was."""
+    compared = []
+    compare = hmac.compare_digest
+
+    def noted(given: bytes, key: bytes) -> bool:
+        compared.append(key)
+        return compare(given, key)
+
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+    guarded.http.get("/titles", headers={"Authorization": f"Bearer {KEY}"})
+    assert compared == [KEY.encode(), OTHER_KEY.encode()]
+
+
+def test_no_get_changes_anything(node: Node) -> None:
+    """What a link or an image may fetch writes no event; what writes one takes nothing but POST."""
+    routes = {route.path: route.methods for route in node.http.app.routes}
+    posted = {path for path, methods in routes.items() if methods == {"POST"}}
+    assert posted == {"/choose", "/impressions", "/plays"}
+    assert all(methods <= {"GET", "HEAD"} for methods in routes.values() if methods != {"POST"})
+    for path in [*PATHS, "/livez", "/readyz", "/impressions", "/plays", f"/plays?token={node.token()}"]:
+        node.http.get(path)
+        node.http.head(path)
+    assert node.outbox.records == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://shown.example"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://testserver"}, 403),
+        ({"Origin": "http://testserver"}, 200),
+        ({"Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_a_page_of_another_site_cannot_ask(node: Node, headers: dict[str, str], status: int) -> None:
+    """A browser inside a network is no way in; apps, which are no browsers, notice nothing."""
+    body = json.dumps({"member_id": ANN, "title_id": "film"})
+    answer = node.http.post("/choose", content=body, headers={"Content-Type": "text/plain"} | headers)
+    assert answer.status_code == status
+
+
+def test_every_answer_tells_browsers_to_be_careful(node: Node) -> None:
+    """Refusals and faults too: nothing is guessed, framed or run, and what may be about a member is not kept."""
+    answers = [node.http.get(path) for path in (*PATHS, "/livez", "/readyz", "/nothing", "/choose")]
+    answers += [node.choose(title_id="film"), node.choose(title_id="lost"), node.http.post("/plays", content=b"{")]
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; ")
+        assert answer.headers["cache-control"] in {"no-store", "no-cache"}
+    assert answers[-3].headers["cache-control"] == "no-store"
+
+
+def test_the_page_runs_its_own_script_alone(node: Node) -> None:
+    """Known by its hash: a title's name that is a script is shown, and not run."""
+    page = node.http.get("/")
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page.text, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    (policy,) = re.findall(r"script-src ([^;]*)", page.headers["content-security-policy"])
+    assert policy == " ".join(f"'sha256-{digest}'" for digest in digests) != ""
+    assert not re.findall(r"\son[a-z]+=|javascript:|innerHTML", page.text)
 
 
 # --- metrics

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from stream.errors import ConfigurationError
-from stream.settings import DEFAULT_CONFIG_FILE, ENV_PREFIX, Settings, describe, load
+from stream.security import UNSECURED
+from stream.settings import DEFAULT_CONFIG_FILE, ENV_PREFIX, SECRETS, Settings, describe, file_variable, load
 
 SECRET, OTHER = "correct horse battery", "staple of the second key"
 
@@ -167,8 +168,165 @@ class TestRefused:
         assert complaint() == f"KEYART_CONFIG names {name!r}, which is not a file"
 
 
+LOGIN = {
+    "security_protocol": "SASL_SSL",
+    "sasl_mechanism": "SCRAM-SHA-512",
+    "sasl_username": "ann",
+    "sasl_password": SECRET,
+}
+WITHOUT_LOGIN = "is set, but security_protocol is PLAINTEXT, which is without a login: make it SASL_SSL"
+WITHOUT_TLS = "which is without TLS: make it SSL or SASL_SSL"
+HALF_SECURED = [
+    ({"sasl_mechanism": "PLAIN"}, f"sasl_mechanism {WITHOUT_LOGIN}"),
+    ({"sasl_username": "ann"}, f"sasl_username {WITHOUT_LOGIN}"),
+    ({"sasl_password": SECRET}, f"sasl_password {WITHOUT_LOGIN}"),
+    ({"sasl_token_file": "token"}, f"sasl_token_file {WITHOUT_LOGIN}"),
+    (
+        LOGIN | {"security_protocol": "SSL"},
+        "sasl_mechanism is set, but security_protocol is SSL, which is without",
+    ),
+    (LOGIN | {"sasl_mechanism": ""}, "sasl_mechanism is not set, but security_protocol is SASL_SSL: give PLAIN, "),
+    (
+        LOGIN | {"sasl_username": ""},
+        "sasl_username is not set, but sasl_mechanism is SCRAM-SHA-512, which needs it",
+    ),
+    (
+        LOGIN | {"sasl_password": ""},
+        "sasl_password is not set, but sasl_mechanism is SCRAM-SHA-512, which needs it",
+    ),
+    (
+        LOGIN | {"sasl_token_file": "x"},
+        "sasl_token_file is set, but sasl_mechanism is SCRAM-SHA-512, which does not",
+    ),
+    (LOGIN | {"sasl_mechanism": "OAUTHBEARER"}, "sasl_token_file is not set, but sasl_mechanism is OAUTHBEARER"),
+    (
+        LOGIN | {"sasl_mechanism": "OAUTHBEARER", "sasl_token_file": "x"},
+        "sasl_username is set, but sasl_mechanism is OAUTHBEARER, which does not use it",
+    ),
+    (
+        {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "sasl_token_file": "absent"},
+        "sasl_token_file: 'absent' is not a file",
+    ),
+    (LOGIN | {"sasl_username": "a\0b"}, "sasl_username and sasl_password cannot hold a null character"),
+    ({"sasl_mechanism": "GSSAPI"}, "sasl_mechanism: input should be '', 'PLAIN', 'SCRAM-SHA-256', "),
+    ({"security_protocol": "TLS"}, "security_protocol: input should be 'PLAINTEXT', 'SSL', "),
+    ({"ssl_ca_file": "ca.pem"}, f"ssl_ca_file is set, but security_protocol is PLAINTEXT, {WITHOUT_TLS}"),
+    (
+        LOGIN | {"security_protocol": "SASL_PLAINTEXT", "ssl_certificate_file": "x"},
+        f"ssl_certificate_file is set, but security_protocol is SASL_PLAINTEXT, {WITHOUT_TLS}",
+    ),
+    ({"ssl_key_password": SECRET}, f"ssl_key_password is set, but security_protocol is PLAINTEXT, {WITHOUT_TLS}"),
+    ({"security_protocol": "SSL", "ssl_ca_file": "absent.pem"}, "ssl_ca_file: 'absent.pem' is not a file"),
+    (
+        {"security_protocol": "SSL", "ssl_ca_file": "no.pem"},
+        "ssl_ca_file: no certificate can be read from 'no.pem' (",
+    ),
+    (
+        {"security_protocol": "SSL", "ssl_certificate_file": "absent.pem"},
+        "ssl_certificate_file: 'absent.pem' is not ",
+    ),
+    (
+        {"security_protocol": "SSL", "ssl_certificate_file": "no.pem"},
+        "ssl_certificate_file: 'no.pem' and its key 'no.pem' cannot be used (",
+    ),
+    (
+        {"security_protocol": "SSL", "ssl_certificate_file": "no.pem", "ssl_key_file": "absent.key"},
+        "ssl_key_file: 'absent.key' is not a file",
+    ),
+    (
+        {"security_protocol": "SSL", "ssl_key_file": "no.pem"},
+        "ssl_key_file is set, but ssl_certificate_file is not: a key proves nothing without it",
+    ),
+    (
+        {"security_protocol": "SSL", "ssl_key_password": SECRET},
+        "ssl_key_password is set, but ssl_certificate_file is not: a key proves nothing without it",
+    ),
+]
+
+
+class TestSecurity:
+    """A login and TLS are checked together: half of one would be none, unnoticed."""
+
+    @pytest.mark.parametrize(("given", "says"), HALF_SECURED, ids=[says[:50] for _, says in HALF_SECURED])
+    def test_half_of_it_is_refused(self, elsewhere, given, says):
+        """One sentence that names the setting and what to do, and no secret."""
+        (elsewhere / "no.pem").write_text("no certificate")
+        with pytest.raises(ConfigurationError) as caught:
+            load(**given)
+        assert str(caught.value).startswith(says)
+        assert "\n" not in str(caught.value)
+        assert SECRET not in str(caught.value)
+
+    @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+    def test_a_whole_login(self, mechanism):
+        """User and password, over TLS with the system's authorities."""
+        found = load(**LOGIN | {"sasl_mechanism": mechanism})
+        assert found.uses_sasl
+        assert found.uses_tls
+
+    def test_a_login_by_token(self, elsewhere):
+        """A file is all it needs."""
+        (elsewhere / "token").write_text("abc")
+        found = load(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", sasl_token_file="token")
+        assert found.uses_sasl
+
+    def test_it_can_be_turned_off_in_one_go(self):
+        """What needs a broker without any of it, as the demo does, can say so, whatever is in force."""
+        assert load(**LOGIN | UNSECURED) == load()
+        assert set(UNSECURED) == {
+            name for name in Settings.model_fields if name.startswith(("sasl", "ssl", "secu"))
+        }
+
+
+class TestSecretsInFiles:
+    """A secret may be in a file that a variable names, as container platforms mount them."""
+
+    @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+    def test_a_password(self, elsewhere, monkeypatch, end):
+        """All that is in it, but for the newline at its end."""
+        (elsewhere / "password").write_text(f" a,b \N{SNOWMAN}{end}", encoding="utf-8", newline="")
+        monkeypatch.setenv("KEYART_SASL_PASSWORD_FILE", str(elsewhere / "password"))
+        login = {name: value for name, value in LOGIN.items() if name != "sasl_password"}
+        assert load(**login).sasl_password.get_secret_value() == " a,b \N{SNOWMAN}"
+        assert load(**LOGIN).sasl_password.get_secret_value() == SECRET  # arguments win
+
+    @pytest.mark.parametrize("name", ["token_secrets", "http_api_keys"])
+    def test_several_keys(self, elsewhere, monkeypatch, name):
+        """Each has a line; the file wins over keyart.toml."""
+        (elsewhere / DEFAULT_CONFIG_FILE).write_text(f'{name} = ["the key of the toml file"]\n')
+        (elsewhere / "keys").write_text(f"{SECRET}\n{OTHER}\n")
+        monkeypatch.setenv(file_variable(name), "keys")
+        assert [key.get_secret_value() for key in getattr(load(), name)] == [SECRET, OTHER]
+
+    def test_not_two_places_for_one_secret(self, elsewhere, monkeypatch):
+        """Nobody has to guess which is in force."""
+        (elsewhere / "keys").write_text(SECRET)
+        monkeypatch.setenv("KEYART_TOKEN_SECRETS", OTHER)
+        monkeypatch.setenv("KEYART_TOKEN_SECRETS_FILE", "keys")
+        assert (
+            complaint() == "KEYART_TOKEN_SECRETS and KEYART_TOKEN_SECRETS_FILE are both set: give one of the two"
+        )
+        monkeypatch.setenv("KEYART_TOKEN_SECRETS_FILE", "")
+        assert load().require_token_secrets() == (OTHER.encode(),)
+
+    @pytest.mark.parametrize(
+        ("content", "why"), [(None, "No such file or directory"), (b"\xff", "it is not UTF-8")]
+    )
+    def test_a_file_that_cannot_be_read(self, elsewhere, monkeypatch, content, why):
+        """The variable is named, not keyart.toml."""
+        if content is not None:
+            (elsewhere / "keys").write_bytes(content)
+        monkeypatch.setenv("KEYART_TOKEN_SECRETS_FILE", "keys")
+        assert complaint() == f"KEYART_TOKEN_SECRETS_FILE: 'keys' cannot be read ({why})"
+
+    def test_what_is_no_secret_has_no_file(self, monkeypatch):
+        """A variable for it is a mistake."""
+        monkeypatch.setenv("KEYART_PARTITIONS_FILE", "x")
+        assert complaint() == "KEYART_PARTITIONS_FILE is not a setting; keyart config lists those that are"
+
+
 class TestSecrets:
-    """Token keys are never repeated."""
+    """Keys and passwords are never repeated."""
 
     @pytest.mark.parametrize("value", ["short", f"{SECRET},short", f"short, {SECRET}"])
     def test_a_refused_secret_is_not_printed(self, monkeypatch, value):
@@ -176,18 +334,22 @@ class TestSecrets:
         monkeypatch.setenv("KEYART_TOKEN_SECRETS", value)
         assert complaint() == "token_secrets: a secret needs at least 16 characters"
 
-    def test_a_secret_of_the_wrong_kind_is_not_printed(self, elsewhere):
+    @pytest.mark.parametrize("name", sorted(SECRETS))
+    @pytest.mark.parametrize("value", ["1234567890123456", "[1234567890123456]", '{a = "1234567890123456"}'])
+    def test_a_secret_of_the_wrong_kind_is_not_printed(self, elsewhere, name, value):
         """Nor if it is no text."""
-        (elsewhere / DEFAULT_CONFIG_FILE).write_text("token_secrets = [1234567890123456]")
+        (elsewhere / DEFAULT_CONFIG_FILE).write_text(f"{name} = {value}")
         assert "1234567890123456" not in complaint()
 
-    def test_they_are_masked_everywhere(self, monkeypatch):
+    def test_they_are_masked_everywhere(self, elsewhere, monkeypatch):
         """In descriptions and in representations; whoever signs gets the bytes, the signing key first."""
         monkeypatch.setenv("KEYART_TOKEN_SECRETS", f"{SECRET}, {OTHER}")
-        found = load()
+        monkeypatch.setenv("KEYART_HTTP_API_KEYS", SECRET)
+        found = load(**LOGIN)
         for text in (describe(found), repr(found), str(found), str(found.model_dump()), found.model_dump_json()):
             assert SECRET not in text
             assert OTHER not in text
+        assert '# sasl_password = "**********"\n' in describe(found)
         assert found.require_token_secrets() == (SECRET.encode(), OTHER.encode())
 
     def test_without_any(self):
@@ -221,14 +383,18 @@ class TestDescription:
         assert set(tomllib.loads(text)) == set(Settings.model_fields)
         for name, field in Settings.model_fields.items():
             assert field.description
-            assert f"# {field.description}  [{ENV_PREFIX}{name.upper()}]\n{name} = " in text
+            variable = ENV_PREFIX + name.upper()
+            variables = f"{variable} or {variable}_FILE" if name in SECRETS else variable
+            assert f"# {field.description}  [{variables}]\n{name} = " in text
 
     def test_masked_secrets_are_no_secrets(self, elsewhere, monkeypatch):
         """A printed configuration does not put the mask in force as a key."""
         monkeypatch.setenv("KEYART_TOKEN_SECRETS", SECRET)
+        monkeypatch.setenv("KEYART_HTTP_API_KEYS", SECRET)
         (elsewhere / DEFAULT_CONFIG_FILE).write_text(describe(load()))
         monkeypatch.delenv("KEYART_TOKEN_SECRETS")
-        assert load().token_secrets == ()
+        monkeypatch.delenv("KEYART_HTTP_API_KEYS")
+        assert load() == Settings()
 
 
 class TestWorkerName:

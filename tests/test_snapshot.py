@@ -16,6 +16,7 @@ from stream.codec import decode, encode_fields
 from stream.learning import LearningRules, TitleBook
 from stream.model import ArtworkModel
 from stream.posterior import pack
+from stream.publication import Publication
 from stream.records import ArtworkSnapshot, ModelParameters, Snapshot
 from stream.snapshot import MIN_SD, ServableTitle
 
@@ -86,7 +87,7 @@ def test_what_a_learner_publishes_can_be_served() -> None:
     """A snapshot from the book, over the wire, gives the posterior the book solved."""
     book = TitleBook(("bias", "comedy", "romance"), LearningRules(10.0, 20.0, 1.0))
     book.learn_impressions([some_impression(f"i{i}") for i in range(50)])
-    fields = book.snapshot(some_title(), 1)
+    fields = Publication(book).snapshot(some_title(), 1)
     title = ServableTitle(decode(Snapshot, encode_fields(fields), limit=None))
     x = np.array([1.0, 0.75, 0.25])
     expected = [np.dot(artwork["mean"], x) for artwork in fields["artworks"]]

@@ -13,6 +13,7 @@ from consumers.viewing import viewing_job
 from stream.codec import encode_fields
 from stream.learning import LearningRules, TitleBook
 from stream.metrics import WorkerMetrics
+from stream.publication import Publication
 from stream.records import MAX_ARTWORKS, MAX_FEATURES, Artwork
 from stream.topics import ALL, CATALOGUE, DEAD_LETTERS, MAX_MESSAGE_BYTES, SHARED_PRIOR, Key, Kind
 
@@ -77,7 +78,7 @@ def test_the_largest_snapshot_is_no_larger():
     rows = rng.random((100, len(columns)))
     book.sums.gram[:] = rows.T @ rows
     book.sums.moment[:] = rng.random(len(columns))
-    assert len(encode_fields(book.snapshot(title, START_MS))) < MAX_MESSAGE_BYTES
+    assert len(encode_fields(Publication(book).snapshot(title, START_MS))) < MAX_MESSAGE_BYTES
     assert len(encode_fields(book.store(title.title_id))) < MAX_MESSAGE_BYTES
 
 

@@ -118,8 +118,11 @@ def test_a_play_becomes_reward_taste_and_state(bench):
 
 BAD = [
     ("not_json", FakeMessage("keyart.plays", 0, 7, b"ann", b'{"play_id": ')),
-    ("empty", FakeMessage("keyart.plays", 0, 7, b"ann", None)),
-    ("empty", FakeMessage("keyart.plays", 0, 7, None, None)),
+    ("empty", FakeMessage("keyart.plays", 0, 7, b"ann", b"")),
+    ("bad_key", FakeMessage("keyart.plays", 0, 7, None, None)),
+    ("bad_key", FakeMessage("keyart.plays", 0, 7, b"\xff", None)),
+    ("bad_key", FakeMessage("keyart.plays", 0, 7, b"\x00position", None)),
+    ("bad_key", FakeMessage("keyart.plays", 0, 7, b"x" * 129, None)),
     ("not_utf8", FakeMessage("keyart.plays", 0, 7, b"ann", message_of(some_play()).value.replace(b"p1", b"\xff"))),
     ("invalid", FakeMessage("keyart.plays", 0, 7, b"ann", b"[]")),
     ("too_large", FakeMessage("keyart.plays", 0, 7, b"ann", b"x" * 70_000)),
@@ -194,6 +197,36 @@ def test_a_flood_of_one_member_becomes_dead_letters(bench, monkeypatch):
     bench.handle(messages_of(plays))
     assert [dict(dead.headers)["keyart.code"] for dead in bench.written[DEAD_LETTERS]] == [b"too_many_plays"] * 2
     assert {member: taste.views for member, taste in bench.tastes().items()} == {"ann": 3, "bob": 1}
+
+
+def forget(member_id, offset=0):
+    """The wish to forget a member, as it is read."""
+    return FakeMessage("keyart.plays", 2, offset, member_id.encode(), None)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_asks_is_forgotten(bench, known):
+    """State and taste get tombstones in the member's own partition, whether or not the worker knows the member."""
+    bench.handle(messages_of([some_play("p1", member_id="ann" if known else "cleo"), some_play(member_id="bob")]))
+    outputs = bench.handle([forget("ann")])
+    assert [(o.topic, o.key, o.value, o.partition) for o in outputs] == [
+        (VIEWING_CHANGELOG, b"ann", None, 2),
+        (TASTES, b"ann", None, 2),
+    ]
+    assert bench.count("forgotten") == 1
+    bench.restart()
+    assert "ann" not in bench.task._members
+    assert "bob" in bench.task._members
+
+
+def test_who_comes_back_is_new(bench):
+    """What was earned before stays earned; what is played, or repeated, after a tombstone counts from nothing."""
+    play = some_play(impression=some_impression())
+    bench.handle(messages_of([play]))
+    bench.handle([message_of(play, 1), forget("ann", 2), message_of(play, 3)])
+    assert [change.credit for change in bench.rewards()] == [0.5, 0.5]
+    assert bench.tastes()["ann"].views == 1
+    assert bench.count("duplicates") == 1
 
 
 members = st.sampled_from(["ann", "bob"])

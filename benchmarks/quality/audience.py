@@ -13,11 +13,13 @@ the appeal of what is popular (m is the mean of x̄ · W over all artworks, so t
 Seeds differ in structure, not only in draws: how many tags an artwork has, how concentrated tastes are and how
 popular themes, how unequally themes matter, how strong the four kinds of effect are, and where between 3 % and
 10 % play rates lie. Nothing can be tuned to one of them.
+
+People are further columns of x, g and W, see :func:`with_people`: shares of liking them sum to 1 on their own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 MEMBERS = 20_000
 THEMES = 15
+#: People whom artworks show, where people matter, and how many of them each title is played by.
+PEOPLE, CAST_OF_TITLE = 24, 4
 #: The lowest and highest play rate of a title.
 RATES = (0.03, 0.10)
 #: An artwork moves a title's play rate between these factors.
@@ -60,7 +64,7 @@ class Strengths:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What truly decides plays: T titles of K artworks, F themes.
+    """What truly decides plays: T titles of K artworks, F themes; the last ``people`` of them stand for people.
 
     Attributes
     ----------
@@ -87,6 +91,13 @@ class Truth:
     members: Floats
     matter: Floats
     strengths: Strengths
+    people: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """What the F columns stand for, as a catalogue names them."""
+        themes = self.tags.shape[2] - self.people
+        return [f"theme{j:02}" for j in range(themes)] + [f"cast:person{j:02}" for j in range(self.people)]
 
     def chance(self, title: Ints, taste: Floats) -> Floats:
         """The probability of a play behind each artwork, shape (n, K), of n visits: (n,) titles, (n, F) tastes."""
@@ -123,6 +134,33 @@ def draw_truth(rng: np.random.Generator, titles: int, artworks: int, middle: Str
     low, high = np.log(RATES)
     rate = np.exp(low + (high - low) * rng.random(titles) ** skew)
     return _truth(rng, tags, rate, members, matter, strengths)
+
+
+def with_people(rng: np.random.Generator, truth: Truth, strength: float) -> Truth:
+    """The same titles and members, and people whom members like and artworks show.
+
+    A title is played by four of the people, and each of its artworks shows each of the four with a chance of three
+    in ten. Members like a few people, some of whom are liked by many. W of a person is ``strength`` times how much
+    the person matters times the tag.
+    """
+    titles, artworks, _ = truth.tags.shape
+    popular = rng.dirichlet(np.full(PEOPLE, 4.0)) * PEOPLE
+    members = rng.dirichlet(0.1 * popular, size=len(truth.members))
+    matter = rng.uniform(0.6, 1.4, PEOPLE)
+    plays = (-np.log(rng.random((titles, PEOPLE))) / popular).argsort(axis=1).argsort(axis=1) < CAST_OF_TITLE
+    shown = plays[:, None, :] & (rng.random((titles, artworks, PEOPLE)) < 0.3)
+    tags = np.where(shown, rng.uniform(0.3, 1.0, shown.shape), 0.0)
+    weights = strength * matter * tags
+    general = weights @ members.mean(axis=0)
+    return replace(
+        truth,
+        tags=np.concatenate([truth.tags, tags], axis=2),
+        level=truth.level - general + truth.strengths.appeal * (general - general.mean()),
+        weights=np.concatenate([truth.weights, weights], axis=2),
+        members=np.concatenate([truth.members, members], axis=1),
+        matter=np.concatenate([truth.matter, matter]),
+        people=PEOPLE,
+    )
 
 
 def dealt_anew(rng: np.random.Generator, truth: Truth, matter: Floats) -> Truth:

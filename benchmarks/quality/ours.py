@@ -8,7 +8,6 @@ is left out, and of members' split among policies everybody is ``personal``, as 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,12 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask, SharedPriorView
-from stream.choice import key_of, time_bucket
+from stream.choice import choose_thompson, key_of, time_bucket
 from stream.codec import decode, decode_key, encode
+from stream.features import CAST, CAST_PREFIX, cast_affinity
 from stream.metrics import WorkerMetrics
 from stream.records import Artwork, Impression, RewardChange, Snapshot, Title
 from stream.settings import Settings
-from stream.snapshot import ServableTitle
+from stream.snapshot import MIN_SD, ServableTitle
 from stream.topics import CATALOGUE, IMPRESSIONS, REWARDS, SHARED_PRIOR, SNAPSHOTS
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from benchmarks.quality.audience import Floats, Ints
     from benchmarks.quality.feedback import Heard, Shown, Visits
     from benchmarks.quality.worlds import World
-    from stream.prior import Taught
     from stream.records import Record
     from stream.topics import Topic
 
@@ -40,6 +39,9 @@ _RUNTIME_SECONDS = 6000.0
 #: A checkpoint, with which lessons are exchanged, comes when so much more has been learned; often enough: the
 #: result differs by less than 0.003 from one after each batch, and a million impressions take half the time.
 _GROWTH = 0.02
+
+#: A made-up world has a time of its own.
+_ANY_TIME: dict[str, Any] = {"max_ahead_seconds": 0, "max_behind_days": 0}
 
 
 class Arrived(NamedTuple):
@@ -53,16 +55,6 @@ class Arrived(NamedTuple):
     value: bytes | None
 
 
-class FixedStrength(SharedPriorView):
-    """A shared prior whose strength does not depend on what tags turn out to say."""
-
-    STRENGTH = 0.4
-
-    def taught(self, features: Sequence[str]) -> Taught:
-        """As it would be, but for the strength."""
-        return replace(super().taught(features), strength=self.STRENGTH)
-
-
 class Ours:
     """Keyart as shipped, or with settings changed.
 
@@ -72,6 +64,8 @@ class Ours:
         Where; its seed also decides the members' draws.
     shared
         What learners exchange; None: as the settings say.
+    people
+        Whether the catalogue says which people artworks show.
     **settings
         Those that differ from the defaults. Neither ``keyart.toml`` nor the environment is read, so that what is
         measured is the same everywhere.
@@ -82,9 +76,12 @@ class Ours:
         The last snapshot of each title.
     """
 
-    def __init__(self, world: World, *, shared: SharedPriorView | None = None, **settings: Any) -> None:
-        self.settings = Settings.model_construct(None, **({"worker_id": "bench"} | settings))
+    def __init__(
+        self, world: World, *, shared: SharedPriorView | None = None, people: bool = True, **settings: Any
+    ) -> None:
+        self.settings = Settings.model_construct(None, **({"worker_id": "bench"} | _ANY_TIME | settings))
         self._salt = f"{world.seed}-"
+        self._tells_people = people and world.truth.people > 0
         self._shared = shared or (SharedPriorView() if self.settings.shared_prior else None)
         self._catalogue = CatalogueView()
         metrics = WorkerMetrics(CollectorRegistry())
@@ -102,7 +99,10 @@ class Ours:
         """Load the catalogue, and publish."""
         self._title_ids = [f"t{t}" for t in range(len(world.offered))]
         self._title_keys = [key_of(title_id) for title_id in self._title_ids]
-        self._themes = [f"theme{j:02}" for j in range(world.truth.tags.shape[2])]
+        names = world.truth.names
+        self._themes = [name for name in names if not name.startswith(CAST_PREFIX)]
+        self._people = names[len(self._themes) :] if self._tells_people else []
+        self._shows = {(t, a): self._liked(world.truth.tags[t, a]) for t, a in np.argwhere(world.offered).tolist()}
         listed = (self._title(world, t) for t in np.flatnonzero(world.offered.any(axis=1)).tolist())
         before = self._catalogue.titles
         changed = [title for title in listed if before.get(title.title_id) != title]
@@ -111,13 +111,21 @@ class Ours:
 
     def _title(self, world: World, t: int) -> Title:
         artworks = tuple(
-            Artwork(str(a), self._context(world.truth.tags[t, a]))
+            Artwork(str(a), self._context(world.truth.tags[t, a]) | self._shows[t, a])
             for a in np.flatnonzero(world.offered[t]).tolist()
         )
         return Title(self._title_ids[t], self._title_ids[t], _RUNTIME_SECONDS, {}, artworks)
 
     def _context(self, values: Floats) -> dict[str, float]:
-        return {name: value for name, value in zip(self._themes, values.tolist(), strict=True) if value}
+        """Themes, of a taste or of an artwork's tags."""
+        return _named(self._themes, values[: len(self._themes)])
+
+    def _liked(self, values: Floats) -> dict[str, float]:
+        """People, likewise."""
+        return _named(self._people, values[len(self._themes) :]) if self._people else {}
+
+    def _affinity(self, liked: dict[str, float], title: int, artwork: int) -> float:
+        return cast_affinity(liked, self._shows[title, artwork])
 
     # --- choosing
 
@@ -135,9 +143,30 @@ class Ours:
                 time_bucket(key, self._title_keys[title], shown_ms, self._bucket_ms),
                 floor=floor,
                 exploration=exploration,
+                cast=self._cast(served, title, visits.taste[i]),
             )
             artwork[i] = int(served.artwork_ids[place])
         return artwork, propensity
+
+    def propensity(self, visits: Visits, artwork: Ints) -> Floats:
+        """How likely each visit is to be shown this artwork, whatever its draws: shape (n,)."""
+        found = np.empty(len(visits))
+        for i, (title, wanted) in enumerate(zip(visits.title.tolist(), artwork.tolist(), strict=True)):
+            served = self._title_served(self._title_ids[title])
+            cast = self._cast(served, title, visits.taste[i])
+            mean, sd = served.scores(self._context(visits.taste[i]), "personal", cast)
+            sd = np.maximum(self.settings.exploration * sd, MIN_SD)
+            drawn = np.zeros(len(mean))
+            drawn[served.artwork_ids.index(str(wanted))] = np.inf
+            _, found[i] = choose_thompson(mean, sd, drawn, 1.0, self.settings.uniform_floor)
+        return found
+
+    def _cast(self, served: ServableTitle, title: int, taste: Floats) -> list[float] | None:
+        """The affinity to the people each artwork shows."""
+        if not self._people:
+            return None
+        liked = self._liked(taste)
+        return [self._affinity(liked, title, int(artwork)) for artwork in served.artwork_ids]
 
     def _title_served(self, title_id: str) -> ServableTitle:
         """Parsed when it is first needed: of many titles few are looked at between two snapshots."""
@@ -179,13 +208,19 @@ class Ours:
                 member_id=f"{self._salt}{member}",
                 title_id=self._title_ids[title],
                 artwork_id=str(artwork),
-                context=self._context(taste),
+                context=self._seen(taste, title, artwork),
                 policy="personal",
                 propensity=propensity,
                 snapshot_version=0,
             )
             for number, shown_ms, member, title, artwork, propensity, taste in rows
         ]
+
+    def _seen(self, taste: Floats, title: int, artwork: int) -> dict[str, float]:
+        """The context that an impression is logged with: of the people, those whom the artwork shows."""
+        context = self._context(taste)
+        affinity = self._affinity(self._liked(taste), title, artwork) if self._people else 0.0
+        return context | {CAST: affinity} if affinity else context
 
     def _arrive(self, topic: Topic, records: Sequence[Record]) -> list[Arrived]:
         found = []
@@ -213,6 +248,10 @@ class Ours:
                 title_id = decode_key(output.key)
                 self.published[title_id] = output.value
                 self._served.pop(title_id, None)
+
+
+def _named(names: Sequence[str], values: Floats) -> dict[str, float]:
+    return {name: value for name, value in zip(names, values.tolist(), strict=True) if value}
 
 
 def _reward(impression: Impression, reward: float, credited_ms: int) -> RewardChange:

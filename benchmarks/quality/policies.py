@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from scipy.special import betainc, betaincinv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +53,13 @@ class Uniform(Reference):
         """Each is equally likely."""
         there = np.isfinite(visits.chance)
         artwork = np.argmax(np.where(there, self._rng.random(there.shape), -1.0), axis=1)
-        return artwork, 1.0 / there.sum(axis=1)
+        return artwork, self.propensity(visits, artwork)
+
+    def propensity(self, visits: Visits, artwork: Ints) -> Floats:
+        """How likely each visit is to be shown this artwork, shape (n,)."""
+        there = np.isfinite(visits.chance)
+        found: Floats = there[np.arange(len(visits)), artwork] / there.sum(axis=1)
+        return found
 
 
 class BestSingle(Reference):
@@ -90,10 +97,21 @@ class Thompson:
         """Every artwork there will ever be has its counts already."""
 
     def choose(self, visits: Visits) -> tuple[Ints, Floats]:
-        """The largest draw. Nobody asks for its probability, which has no closed form."""
+        """The largest draw. Its probability has no closed form, and takes longer to work out than all the rest."""
         drawn = self._rng.beta(self._taken[visits.title], self._refused[visits.title])
         artwork = np.argmax(np.where(np.isfinite(visits.chance), drawn, -1.0), axis=1)
         return artwork, np.full(len(visits), np.nan)
+
+    def propensity(self, visits: Visits, artwork: Ints) -> Floats:
+        """How likely each visit is to be shown this artwork, shape (n,)."""
+        found = np.empty(len(visits))
+        titles, rows = np.unique(visits.title, return_index=True)
+        for title, row in zip(titles.tolist(), rows.tolist(), strict=True):
+            here, offered = visits.title == title, np.isfinite(visits.chance[row])
+            given = np.zeros(len(offered))
+            given[offered] = _win_chances(self._taken[title, offered], self._refused[title, offered])
+            found[here] = given[artwork[here]]
+        return found
 
     def learn(self, heard: Heard) -> None:
         """Count."""
@@ -101,3 +119,13 @@ class Thompson:
         place = rows.visits.title, rows.artwork
         np.add.at(self._taken, place, rows.reward)
         np.add.at(self._refused, place, 1.0 - rows.reward)
+
+
+def _win_chances(taken: Floats, refused: Floats) -> Floats:
+    """The probability that each of K Beta draws is the largest: shapes (K,), to four places."""
+    low, high = betaincinv(taken, refused, 1e-7).max(), betaincinv(taken, refused, 1.0 - 1e-7).max()
+    edges = np.concatenate([[0.0], np.linspace(low, high, 501), [1.0]])[:, None]
+    below = betainc(taken, refused, edges)
+    middle = np.maximum(betainc(taken, refused, (edges[1:] + edges[:-1]) / 2.0), 1e-300)
+    found: Floats = (np.diff(below, axis=0) * (middle.prod(axis=1, keepdims=True) / middle)).sum(axis=0)
+    return found / found.sum()

@@ -7,11 +7,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.quality import policies
-from benchmarks.quality.ours import FixedStrength, Ours
+from benchmarks.quality.ours import Ours
+from benchmarks.quality.parts import PARTS, Part, Without
 from benchmarks.quality.peers import MabWiser, River, VowpalWabbit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.quality.feedback import Hearing
     from benchmarks.quality.policies import Policy
@@ -58,6 +59,17 @@ def _ours(about: str, hearing: Hearing = "as they come", only: tuple[str, ...] =
     return Named(lambda world: Ours(world, **settings), about, "ours", hearing, only=only)
 
 
+def _forgetting(about: str, **settings: Any) -> Named:
+    def make(world: World) -> Policy:
+        return Ours(world, half_life_days=world.half_life_days, **settings)
+
+    return Named(make, about, "ours", "as they come", only=("drift",))
+
+
+def _without(part: Part) -> Named:
+    return Named(lambda world: Without(world, part), part.about, "ours", "as they come")
+
+
 def _vw(about: str, options: str, *, tags: bool) -> Named:
     kind = "tagged" if tags else "peer"
     return Named(lambda world: VowpalWabbit(world, options, tags=tags), about, kind, needs="vowpalwabbit")
@@ -85,25 +97,34 @@ POLICIES: dict[str, Named] = {
     "vw-bag-tags": _vw("Vowpal Wabbit, told the tags", _BAG_TAGS, tags=True),
     "ours": _ours("Keyart as shipped"),
     "ours-independent": _ours("every artwork learns by itself", shared_prior=False),
-    "ours-fixed-strength": Named(
-        lambda world: Ours(world, shared=FixedStrength()),
-        "the shared prior's strength is fixed",
-        "ours",
-        "as they come",
-    ),
     "ours-textbook": _ours("Thompson sampling at its full width", exploration=1.0),
     "ours-greedy": _ours("no exploration but the floor", exploration=0.0),
     "ours-no-floor": _ours("no floor of uniform choice", uniform_floor=0.0),
-    "ours-at-once": _ours("hears of late rewards at once", "at once", only=("late",)),
-    "ours-joined": _ours("waits for late rewards", "joined", only=("late",)),
-    "ours-forgetting": Named(
-        lambda world: Ours(world, half_life_days=world.half_life_days),
-        "forgets at the world's pace",
+    "ours-without-cast": Named(
+        lambda world: Ours(world, people=False),
+        "is not told of people",
         "ours",
         "as they come",
-        only=("drift",),
+        only=("cast",),
     ),
+    "ours-at-once": _ours("hears of late rewards at once", "at once", only=("late",)),
+    "ours-joined": _ours("waits for late rewards", "joined", only=("late",)),
+    "ours-forgetting": _forgetting("forgets at the world's pace"),
+    "ours-detecting": _ours("forgets when a title's reward turns", only=("drift",), drift_detection=True),
+    "ours-forgetting-detecting": _forgetting("does both", drift_detection=True),
+} | {name: _without(part) for name, part in PARTS.items()}
+
+#: Names for several policies.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "references": tuple(name for name, named in POLICIES.items() if named.kind == "reference"),
+    "peers": tuple(name for name, named in POLICIES.items() if named.kind in {"peer", "tagged"}),
+    "parts": ("ours-independent", "ours-textbook", "ours-greedy", "ours-no-floor", *PARTS),
 }
+
+
+def several(names: Sequence[str]) -> list[str]:
+    """The policies that names and names of groups stand for."""
+    return [policy for name in names for policy in GROUPS.get(name, (name,))]
 
 
 def fitting(world: str) -> list[str]:

@@ -39,9 +39,14 @@ class Estimate:
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):
             return None
-        n = len(known)
-        half = float(student.ppf(0.975, n - 1) * np.std(known, ddof=1) / np.sqrt(n)) if n > 1 else None
-        return cls(float(np.mean(known)), half)
+        return cls.over(known)
+
+    @classmethod
+    def over(cls, values: Sequence[float]) -> Estimate:
+        """Of at least one value."""
+        n = len(values)
+        half = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else None
+        return cls(float(np.mean(values)), half)
 
     def __str__(self) -> str:
         return f"{self.mean:.3f}" + ("" if self.half is None else f" ± {self.half:.3f}")
@@ -136,28 +141,46 @@ def _table(world: str, mark: int, found: Sequence[Line]) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """In a world that turns: ``share_now`` before the turn, right after it, and one half-life later."""
+    """In a world that turns: ``share_now`` before the turn, right after it, one half-life later; over all seeds.
+
+    ``recovered`` is what there is again, in parts of the former share.
+    """
 
     policy: str
-    before: float
-    after: float
-    later: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.policy}: {self.before:.3f} before the turn, {self.after:.3f} right after it, {self.later:.3f} "
-            f"one half-life later: {self.later / self.before:.0%} of its former share"
-        )
+    before: Estimate
+    after: Estimate
+    later: Estimate
+    recovered: Estimate
 
 
-def recoveries(found: Sequence[Line]) -> list[Recovery]:
+def recoveries(rows: Iterable[Row]) -> list[Recovery]:
     """Of each policy in ``drift``: its marks are twentieths, its turn is half-way, its half-life is a fifth."""
-    by_policy: dict[str, list[float]] = defaultdict(list)
-    for line in found:
-        if line.world == "drift" and line.share_now is not None:
-            by_policy[line.policy].append(line.share_now.mean)
-    return [
-        Recovery(policy, shares[9], shares[10], shares[13])
-        for policy, shares in by_policy.items()
-        if len(shares) == 20 and shares[9] > 0.05
-    ]
+    shares: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row.world == "drift" and row.share_now is not None:
+            shares[row.policy][row.seed].append(row.share_now)
+    found = []
+    for policy, by_seed in shares.items():
+        three = [(now[9], now[10], now[13]) for now in by_seed.values() if len(now) == 20 and now[9] > 0.05]
+        if not three:
+            continue
+        before, after, later = zip(*three, strict=True)
+        again = [late / early for early, _, late in three]
+        estimates = [Estimate.over(values) for values in (before, after, later, again)]
+        found.append(Recovery(policy, *estimates))
+    return found
+
+
+def recovery_table(found: Sequence[Recovery]) -> Table:
+    """As it is printed."""
+    table = Table(
+        title="drift: share in a twentieth of all visits", title_justify="left", box=SIMPLE, pad_edge=False
+    )
+    table.add_column("policy", no_wrap=True)
+    for name in ("before the turn", "right after", "a half-life later", "of the former"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found:
+        table.add_row(
+            one.policy, *(str(estimate) for estimate in (one.before, one.after, one.later, one.recovered))
+        )
+    return table

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import typer
 from typer.core import TyperCommand
 
@@ -44,7 +46,11 @@ class _Lists(TyperCommand):
 def quality(
     world: Annotated[list[str] | None, typer.Option(help="Worlds to choose in (shared).")] = None,
     policy: Annotated[
-        list[str] | None, typer.Option(help="Policies to compare (all that say something in the world).")
+        list[str] | None,
+        typer.Option(
+            help="Policies to compare (all that say something in the world); also: references, peers, parts (ours "
+            "without each)."
+        ),
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Each makes another world (1 2 3).")] = None,
     impressions: Annotated[
@@ -64,12 +70,12 @@ def quality(
     """
     with _checkout():
         from benchmarks.quality import roster, run
-        from benchmarks.quality.table import lines, recoveries, tables
+        from benchmarks.quality.table import lines, recoveries, recovery_table, tables
         from benchmarks.quality.worlds import WORLDS
     worlds = _known(world or ["shared"], WORLDS, "world")
     if plot is not None and roster.missing("matplotlib"):
         raise ConfigurationError("--plot needs matplotlib: pip install 'keyart[bench]'")
-    asked = None if policy is None else _known(policy, roster.POLICIES, "policy")
+    asked = None if policy is None else _known(roster.several(policy), roster.POLICIES, "policy")
     plays = run.plan(worlds, seed or [1, 2, 3], asked, impressions)
     for library in sorted({lack for one in plays if (lack := roster.lacking(one.policy))}):
         without = sorted({one.policy for one in plays if roster.lacking(one.policy) == library})
@@ -84,12 +90,74 @@ def quality(
     found = lines(rows)
     for table in tables(found):
         out.print(table)
-    for recovery in recoveries(found):
-        out.print(str(recovery), highlight=False)
+    if recovered := recoveries(rows):
+        out.print(recovery_table(recovered))
     if plot is not None:
         from benchmarks.quality.plot import plot as draw
 
         draw(found, plot)
+
+
+@bench.command("ips", cls=_Lists)
+def ips(
+    world: Annotated[str, typer.Option(help="The world to choose in.")] = "shared",
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="Each makes another world (1 2 3).")] = None,
+    learn: Annotated[int, typer.Option(min=1000, help="Impressions that each policy learns from.")] = 10_000,
+    keep: Annotated[int, typer.Option(min=1000, help="Impressions that each then logs.")] = 10_000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here, for machines.")] = None,
+) -> None:
+    """Measure whether logged propensities are right: policies' values from others' logs, against the truth.
+
+    Inverse propensity scoring should find a policy's true value within 2 standard errors, nineteen times in
+    twenty; and weights, 1 / propensity where what was shown is what the policy wants, should have mean 1.
+    """
+    with _checkout():
+        from benchmarks.quality import logs
+        from benchmarks.quality.worlds import WORLDS
+    _known([world], WORLDS, "world")
+    seeds = seed or [1, 2, 3]
+    kept = []
+    with _watching(len(seeds)) as watch:
+        for one in seeds:
+            watch(f"{world}, seed {one}")
+            kept.append(logs.Logs.keep(world, one, learn, keep))
+    found = logs.rows(kept)
+    if json_file is not None:
+        _write_rows([asdict(row) for row in found], json_file)
+    numbers = ", ".join(map(str, seeds))
+    out.print(logs.table(found, f"{world}, seeds {numbers}: {keep:,} impressions each, after {learn:,}"))
+
+
+@bench.command("flicker", cls=_Lists)
+def flicker(
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="Each makes another world (1).")] = None,
+    weeks: Annotated[int, typer.Option(min=2, help="How long it runs: launches are in the last.")] = 8,
+    old: Annotated[int, typer.Option(min=1, help="Titles that run from the first day.")] = 24,
+    new: Annotated[int, typer.Option(min=1, help="Titles that are launched.")] = 6,
+    a_day: Annotated[int, typer.Option(min=1, help="Impressions of each title.")] = 300,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here, for machines.")] = None,
+) -> None:
+    """Measure how often the artwork that a member sees of a title changes, while the learner goes on learning.
+
+    Of a panel's choices, the shares that change within a week at all, and a second time: `looks a day` says how
+    often each is looked at.
+    """
+    with _checkout():
+        from benchmarks import flicker as measured
+    seeds = seed or [1]
+    found = []
+    with _watching(len(seeds)) as watch:
+        for one in seeds:
+            watch(f"seed {one}")
+            found.append((one, measured.measure(one, old, new, weeks, a_day)))
+    if json_file is not None:
+        _write_rows([{"seed": one} | row._asdict() for one, rows in found for row in rows], json_file)
+    for one, rows in found:
+        out.print(measured.table(rows, f"seed {one}: {old} + {new} titles, {a_day} impressions of each a day"))
+
+
+def _write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    path.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 @contextmanager

@@ -16,16 +16,24 @@ catalogue = typer.Typer(no_args_is_help=True, help="The titles and their artwork
 def topics(
     check: Annotated[bool, typer.Option(help="Only verify; create nothing.")] = False,
     repair: Annotated[bool, typer.Option(help="Also give existing topics the settings they need.")] = False,
+    acls: Annotated[
+        bool, typer.Option("--acls", help="Only print the kafka-acls commands for what each process needs.")
+    ] = False,
 ) -> None:
     """Create the topics that are missing, and verify the settings of all.
 
     Topics of one key share one partition count (setting `partitions`); tables are compacted, streams keep records
     for days. Run it before the first worker; running it again does no harm.
     """
+    from stream import access
     from stream import topics as graph
     from stream.kafka import Admin
 
     settings = settings_in_force()
+    if acls:
+        for command in access.commands(settings):
+            out.print(command, markup=False, highlight=False, soft_wrap=True)
+        return
     with Admin(settings) as admin:
         created = [] if check else admin.create()
         if repair:

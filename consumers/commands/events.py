@@ -42,7 +42,7 @@ def simulate(
     from consumers.chooser import ArtworkChooser
     from producers.audience import Audience
     from producers.audience_world import World, WorldRules
-    from producers.event_clock import EventClock
+    from producers.event_clock import EventClock, room_ms
     from producers.events import EventProducer
     from producers.simulate import simulate as run
 
@@ -52,12 +52,14 @@ def simulate(
         looking.wait_ready()
         titles = [looking.titles[title_id] for title_id in sorted(looking.titles)]
     audience = Audience(World(titles, seed, WorldRules(members=members)))
-    clock = EventClock.ending_now(seconds, speed, audience.longest_ms)
+    clock = EventClock.ending_now(
+        seconds, speed, audience.longest_ms, most_ms=room_ms(settings.max_behind_days, audience)
+    )
     with (
         ArtworkChooser(settings, now_ms=clock.now_ms) as chooser,
         EventProducer(settings, now_ms=clock.now_ms) as events,
         stopping(stop.set),
-        _progress("impressions", impressions) as watch,
+        progress("impressions", impressions) as watch,
     ):
         chooser.wait_ready()
 
@@ -100,29 +102,48 @@ def replay(
     campaign: Annotated[Literal["all", "men", "women"], typer.Option(help="Which of its campaigns.")] = "all",
     behaviour: Annotated[Literal["random", "bts"], typer.Option(help="The policy that was logged.")] = "random",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows of it.")] = None,
+    keep_times: Annotated[
+        bool, typer.Option("--keep-times", help="Leave times as they are; else the log's last event is now.")
+    ] = False,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Put back what died for want of a title that there is by now.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --dead-letters: only say what would be put back.")
+    ] = False,
 ) -> None:
-    """Replay a log as events: JSON lines, or the Open Bandit Dataset.
+    """Replay a log as events: JSON lines, the Open Bandit Dataset, or dead letters of titles that were unknown.
 
-    A line of JSON is `{"topic": "impressions", "record": {…}}`, likewise for plays and catalogue; times are kept.
+    A line of JSON is `{"topic": "impressions", "record": {…}}`, likewise for plays and catalogue. Times are moved,
+    all by as much, so that the log ends now: workers refuse what is more than max_behind_days old.
+
     A row of the Open Bandit Dataset becomes an impression (position = title, item = artwork, user features =
     context) and a click a full play; the catalogue it needs is published first. Its learner must be told the
     features: they are printed.
     """
+    from consumers.commands.dead_letters import put_back
+    from consumers.dead_letters import Selection
     from producers.openbandit import Behaviour, Campaign, replay_open_bandit, survey
     from producers.replay import replay_lines
 
-    if (file is None) == (open_bandit is None):
-        raise typer.BadParameter("give a file of JSON lines, or --open-bandit with a folder")
+    if [file is None, open_bandit is None, not dead_letters].count(False) != 1:
+        raise typer.BadParameter("give a file of JSON lines, or --open-bandit with a folder, or --dead-letters")
+    if dry_run and not dead_letters:
+        raise typer.BadParameter("--dry-run is for --dead-letters")
     settings = settings_in_force()
+    if dead_letters:
+        unknown = Selection(codes=frozenset({"unknown_title", "unknown_artwork"}))
+        put_back(settings, unknown, dry_run=dry_run, ask=False)
+        return
     if open_bandit is not None:
         log = survey(open_bandit, Campaign(campaign), Behaviour(behaviour), limit)
         if not set(log.features) <= set(settings.features):
             err.print(f"a learner learns from this log only with: {log.feature_setting}", markup=False)
-        with _progress("records", log.records) as watch:
-            delivered = replay_open_bandit(settings, log, progress=watch)
+        with progress("records", log.records) as watch:
+            delivered = replay_open_bandit(settings, log, keep_times=keep_times, progress=watch)
     elif file is not None:
-        with _progress("records", None) as watch:
-            delivered = replay_lines(settings, file, progress=watch)
+        with progress("records", None) as watch:
+            delivered = replay_lines(settings, file, keep_times=keep_times, progress=watch)
     out.print(
         f"{delivered.catalogue} titles, {delivered.impressions} impressions, {delivered.plays} plays delivered"
     )
@@ -149,7 +170,7 @@ def demo(
 
 
 @contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[int, int | None], None]]:
+def progress(what: str, total: int | None) -> Iterator[Callable[[int, int | None], None]]:
     """A bar on a terminal, nothing elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -29,11 +29,12 @@ from consumers.demo.view import Screen, closing_words
 from consumers.demo.watch import Watch, empty_summary
 from consumers.embedded import EmbeddedBroker, free_port
 from producers.catalogue import load_catalogue
-from producers.event_clock import EventClock
+from producers.event_clock import EventClock, room_ms
 from producers.events import EventProducer
 from producers.simulate import simulate
 from stream.errors import InputError
-from stream.settings import ENV_PREFIX, Settings, load
+from stream.security import UNSECURED
+from stream.settings import ENV_PREFIX, SECRETS, Settings, file_variable, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,12 @@ def _run(  # noqa: PLR0917 - one demo's parts
     logs.configure(settings.model_copy(update={"log_level": "error"}))  # lines would tear the picture
     processes = stack.enter_context(Processes(environment(settings), also=broker.check))
     stays = _LONGEST_SECONDS if seconds is None else seconds
-    clock = EventClock.ending_now(stays, scene.rules.speed, scene.audience.longest_ms)
+    clock = EventClock.ending_now(
+        stays,
+        scene.rules.speed,
+        scene.audience.longest_ms,
+        most_ms=room_ms(settings.max_behind_days, scene.audience),
+    )
     with console.status("starting: a broker, a viewing worker, two learners, a serving node"):
         topics = processes.run("topics", "topics")
         if not processes.wait_until(topics, seconds=_START_SECONDS, stopped=stop.is_set):
@@ -220,6 +226,8 @@ def demo_settings(bootstrap: str) -> Settings:
         metrics_port=0,
         http_host="127.0.0.1",
         http_port=given.http_port if _is_free(given.http_port) else free_port(),
+        http_api_keys=(),
+        **UNSECURED,
     )
 
 
@@ -230,8 +238,11 @@ def environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, name)
         if isinstance(value, tuple):
             value = ",".join(v.get_secret_value() if isinstance(v, SecretStr) else v for v in value)
+        elif isinstance(value, SecretStr):
+            value = value.get_secret_value()
         variables[ENV_PREFIX + name.upper()] = str(value)
-    return variables
+    # Files of secrets that this process was given are about another cluster.
+    return variables | {file_variable(name): "" for name in SECRETS}
 
 
 def _is_free(port: int) -> bool:

@@ -10,6 +10,7 @@ import structlog
 
 from stream.codec import encode_fields
 from stream.kafka import Output
+from stream.publication import Publication
 from stream.soundness import Unsound
 from stream.topics import SNAPSHOTS
 
@@ -55,6 +56,7 @@ class Publisher:
     ) -> None:
         self._partition = partition
         self._book = book
+        self._publication = Publication(book)
         self._catalogue = catalogue
         self._metrics = metrics
         self._shared = shared
@@ -101,7 +103,7 @@ class Publisher:
                 yield Output(SNAPSHOTS, title_id.encode(), None, self._partition)
             else:
                 titles.append(title)
-        for title, found in self._book.snapshots(titles, now_ms, taught):
+        for title, found in self._publication.snapshots(titles, now_ms, taught):
             if isinstance(found, Unsound):
                 self._metrics.publish_refused.inc()
                 log.warning("snapshot refused", title=title.title_id, reason=str(found))

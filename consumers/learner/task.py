@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,11 +11,14 @@ import structlog
 from consumers.learner.publishing import Publisher
 from consumers.learner.shared_prior import SharedPriorView
 from consumers.learner.teaching import Teacher
-from stream.codec import decode, decode_key, encode_fields
-from stream.dead_letters import dead_letter
+from stream.codec import encode_fields
+from stream.dead_letters import WaitingLetters
 from stream.duplicates import RecentIds
 from stream.errors import DecodeError
+from stream.event_time import wall_clock_ms
 from stream.features import CAST_PREFIX, default_features
+from stream.frequency import HourlyLimit
+from stream.intake import Intake
 from stream.job import Job
 from stream.kafka import Output
 from stream.learning import LearningRules, TitleBook
@@ -43,12 +47,18 @@ R = TypeVar("R", Impression, RewardChange)
 log = structlog.get_logger("keyart")
 
 
-def learner_job(settings: Settings, catalogue: CatalogueView, metrics: WorkerMetrics) -> Job:
+def learner_job(
+    settings: Settings,
+    catalogue: CatalogueView,
+    metrics: WorkerMetrics,
+    *,
+    now_ms: Callable[[], int] = wall_clock_ms,
+) -> Job:
     """What a learner reads, keeps and writes."""
     shared = SharedPriorView() if settings.shared_prior else None
 
     def new_task(partition: int, refresh: Callable[[], object]) -> LearnerTask:
-        return LearnerTask(partition, settings, catalogue, metrics, refresh, shared=shared)
+        return LearnerTask(partition, settings, catalogue, metrics, refresh, shared=shared, now_ms=now_ms)
 
     return Job(
         name="learner",
@@ -73,6 +83,8 @@ class LearnerTask:
         Reads the catalogue to its end: called before a title is declared unknown.
     shared
         What the catalogue teaches; None: every artwork learns by itself.
+    now_ms
+        The wall clock, which no event may be too far ahead of.
     """
 
     def __init__(
@@ -84,20 +96,23 @@ class LearnerTask:
         refresh: Callable[[], object],
         *,
         shared: SharedPriorView | None = None,
+        now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self._partition = partition
-        self._worker = settings.worker_name
+        self._intake = Intake(settings)
+        self._now_ms = now_ms
         self._configured = settings.features
         self._catalogue = catalogue
         self._catalogue_version = -1
         self._metrics = metrics
         self._refresh = refresh
         self._recent = RecentIds(round(settings.duplicate_seconds * 1000))
+        self._limit = HourlyLimit(settings.impressions_per_hour, secrets.token_bytes(16))
         self._book = TitleBook(self._columns(), LearningRules.of(settings))
         self._changed: dict[str, None] = {}  # titles whose state is not in the changelog, in order of change
         self._publisher = Publisher(partition, self._book, catalogue, metrics, shared=shared)
         self._teacher = None if shared is None else Teacher(partition, self._book, catalogue, shared)
-        self._dead: list[Output] = []
+        self._dead = WaitingLetters(settings.worker_name, metrics)
         self._uncounted: dict[str, float] = {}  # by policy: reward learned that its metric does not show yet
 
     def _columns(self, known: Sequence[str] = ()) -> tuple[str, ...]:
@@ -118,13 +133,19 @@ class LearnerTask:
         """See impressions again that were learned in the last minute."""
         if topic is not IMPRESSIONS:
             return
+        clock_ms = self._now_ms()
         for message in messages:
             try:
-                record = _read(Impression, message)
+                record = self._intake.of_title(Impression, message, clock_ms)
             except DecodeError:
                 continue
-            if self._book.knows(record.title_id, record.artwork_id):
-                self._recent.is_new(record.impression_id, record.shown_ms, message.offset)
+            if self._book.knows(record.title_id, record.artwork_id) and self._is_new(record, message, clock_ms):
+                self._is_within_limit(record, message, clock_ms)
+
+    @property
+    def held_bytes(self) -> int:
+        """What the dead letters take that wait for a checkpoint."""
+        return self._dead.held_bytes
 
     def reread(self) -> dict[str, int]:
         """The first impression that is still remembered."""
@@ -146,9 +167,8 @@ class LearnerTask:
         ]
         if self._teacher is not None:
             outputs += self._teacher.teach()
-        outputs += self._dead
+        outputs += self._dead.take()
         self._changed.clear()
-        self._dead.clear()
         return outputs
 
     # --- learning
@@ -157,22 +177,44 @@ class LearnerTask:
         """Learn a batch; what cannot be learned becomes a dead letter, and its neighbours are learned."""
         self._follow_catalogue()
         if topic is IMPRESSIONS:
-            records = self._decoded(Impression, messages)
-            fresh = [
-                record
-                for record, message in records
-                if self._recent.is_new(record.impression_id, record.shown_ms, message.offset)
-            ]
-            self._metrics.duplicates.inc(len(records) - len(fresh))
+            clock_ms = self._now_ms()
+            records = self._decoded(Impression, messages, clock_ms)
+            new = [(record, message) for record, message in records if self._is_new(record, message, clock_ms)]
+            fresh = [record for record, message in new if self._is_within_limit(record, message, clock_ms)]
+            self._metrics.duplicates.inc(len(records) - len(new))
+            self._metrics.over_limit.inc(len(new) - len(fresh))
             self._metrics.unknown_features.inc(self._book.learn_impressions(fresh))
             for policy, count in Counter(record.policy for record in fresh).items():
                 self._metrics.impressions.labels(policy).inc(count)
             self._mark(record.title_id for record in fresh)
         else:
-            rewards = [record for record, _ in self._decoded(RewardChange, messages)]
+            rewards = [record for record, _ in self._decoded(RewardChange, messages, self._now_ms())]
             self._book.learn_rewards(rewards)
             self._count_rewards(rewards)
             self._mark(record.title_id for record in rewards)
+        self._say_what_turned()
+
+    def _say_what_turned(self) -> None:
+        turned = self._book.turned
+        self._metrics.turned.inc(len(turned))
+        for title_id in turned:
+            log.warning("reward turned, forgetting", title=title_id)
+        turned.clear()
+
+    def _is_new(self, record: Impression, message: Message, clock_ms: int) -> bool:
+        reached_ms = self._intake.reached_ms(record.shown_ms, message, clock_ms)
+        return self._recent.is_new(record.impression_id, record.shown_ms, message.offset, reached_ms)
+
+    def _is_within_limit(self, record: Impression, message: Message, clock_ms: int) -> bool:
+        """Whether the member was not shown the title too often within the hour.
+
+        What is left out is not learned, but its reward is: no state says which impressions were. That adds to c
+        what S lacks, and is bounded where credit is given: a day's impressions of a title to a member hold one
+        credit (setting ``title_once``), and the first of them in each hour are learned. So of a member and title
+        no more rewards are learned than impressions.
+        """
+        reached_ms = self._intake.reached_ms(record.shown_ms, message, clock_ms)
+        return self._limit.allows(record.member_id, record.title_id, reached_ms)
 
     def _count_rewards(self, rewards: Sequence[RewardChange]) -> None:
         """By policy. A counter cannot fall: what is taken back is held against what is credited next."""
@@ -183,13 +225,13 @@ class LearnerTask:
                 self._metrics.rewards.labels(policy).inc(credit)
                 self._uncounted[policy] = 0.0
 
-    def _decoded(self, kind: type[R], messages: Sequence[Message]) -> list[tuple[R, Message]]:
+    def _decoded(self, kind: type[R], messages: Sequence[Message], clock_ms: int) -> list[tuple[R, Message]]:
         """The records of a batch that can be learned."""
         records: list[tuple[R, Message]] = []
         refreshed = False
         for message in messages:
             try:
-                record = _read(kind, message)
+                record = self._intake.of_title(kind, message, clock_ms)
                 if not self._is_known(record.title_id, record.artwork_id):
                     if not refreshed:
                         self._refresh()
@@ -197,8 +239,7 @@ class LearnerTask:
                         refreshed = True
                     self._check_known(record.title_id, record.artwork_id)
             except DecodeError as error:
-                self._dead.append(dead_letter(message, error, self._worker))
-                self._metrics.dead_letters.labels(error.code).inc()
+                self._dead.add(message, error)
             else:
                 records.append((record, message))
         return records
@@ -255,11 +296,3 @@ class LearnerTask:
     def mark_unpublished(self, key: bytes) -> None:
         """Publish this title again, if it is one of ours."""
         self._publisher.mark_lost(key.decode(errors="replace"))
-
-
-def _read(kind: type[R], message: Message) -> R:
-    """A record whose key agrees with it."""
-    record = decode(kind, message.value)
-    if decode_key(message.key) != record.title_id:
-        raise DecodeError("wrong_key", "the record's key is not its title_id")
-    return record

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from consumers.serving.guard import Guard
 from consumers.serving.http import Json, Refused, no_such_route, read, route
 from consumers.serving.metrics import ServingMetrics
 from consumers.serving.shop_window import ShopWindow
@@ -88,14 +89,15 @@ def build_app(
     async def exposition(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    add = partial(route, metrics=metrics)
+    add = partial(route, metrics=metrics, guard=Guard(settings.http_api_keys))
+    probe = partial(route, metrics=metrics)  # who asks whether a node lives has no key, and is told nothing else
     return Starlette(
         routes=[
             add("/choose", ["POST"], node.choose),
             add("/impressions", ["POST"], node.impressions),
             add("/plays", ["POST"], node.plays),
-            add("/livez", ["GET"], node.livez),
-            add("/readyz", ["GET"], node.readyz),
+            probe("/livez", ["GET"], node.livez),
+            probe("/readyz", ["GET"], node.readyz),
             add("/metrics", ["GET"], exposition),
             add("/", ["GET"], window.page),
             add("/titles", ["GET"], window.titles),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from consumers.chooser import UnknownCanvas, UnknownTitle
+from consumers.serving.guard import is_from_elsewhere, protect
 from stream.errors import TokenError
 
 if TYPE_CHECKING:
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from consumers.serving.guard import Guard
     from consumers.serving.metrics import ServingMetrics
 
     Handler = Callable[[Request], Awaitable[Response]]
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+#: How long a caller may take to send a body: whoever sends a byte a minute holds a connection for nothing.
+BODY_SECONDS = 10.0
 
 log = structlog.get_logger("keyart")
 
@@ -79,19 +85,21 @@ async def read(request: Request, kind: type[T], limit: int) -> T:
     Raises
     ------
     Refused
-        413: it is longer. 400: it is not JSON, or not what it must be; the sentence names the field.
+        413: it is longer. 408: it does not end. 400: it is not JSON, or not what it must be; the sentence names
+        the field.
     """
     declared = request.headers.get("content-length", "")
-    too_long = declared.isdecimal() and int(declared[:20]) > limit
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise _too_long(limit)
     body = bytearray()
-    if not too_long:
-        async for chunk in request.stream():
-            body += chunk
-            too_long = len(body) > limit
-            if too_long:
-                break
-    if too_long:
-        raise Refused(413, f"the body is longer than {limit} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_long(limit)
+    except TimeoutError:
+        raise Refused(408, f"the body did not end within {BODY_SECONDS:g} s") from None
     try:
         found: T = _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
@@ -101,19 +109,31 @@ async def read(request: Request, kind: type[T], limit: int) -> T:
     return found
 
 
-def route(path: str, methods: list[str], handler: Handler, metrics: ServingMetrics) -> Route:
+def _too_long(limit: int) -> Refused:
+    return Refused(413, f"the body is longer than {limit} bytes")
+
+
+def route(
+    path: str, methods: list[str], handler: Handler, metrics: ServingMetrics, guard: Guard | None = None
+) -> Route:
     """A route whose every answer is timed and whose every fault is answered in JSON, never with a stack trace.
 
-    Metrics and log lines name it by what comes before its first parameter: ids stay out of both.
+    Metrics and log lines name it by what comes before its first parameter: ids stay out of both. With a guard it
+    is for those alone whom the guard admits.
     """
     name = path.split("{", maxsplit=1)[0].rstrip("/") or "/"
 
     async def answer(request: Request) -> Response:
         started = time.perf_counter()
         try:
+            if guard is not None and not guard.admits(request.headers):
+                raise Refused(401, "show one of the node's keys: Authorization: Bearer …")
+            if request.method not in {"GET", "HEAD"} and is_from_elsewhere(request.headers):
+                raise Refused(403, "a page of another site may not ask this of the node")
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not show its inside to a caller
             response = _fault(name, error)
+        protect(response.headers)
         metrics.answered(name, response.status_code, time.perf_counter() - started)
         return response
 
@@ -136,7 +156,7 @@ def _fault(name: str, error: Exception) -> Json:
             # Where it happened, but not what was in hand: a message may hold a member's id.
             log.error("request failed", route=name, error=type(error).__name__, where=_where(error))
             sentence = "something went wrong in the serving node; its log says where"
-    headers = {"Retry-After": "1"} if status == 503 else None
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status)
     return Json({"error": sentence, **more}, status, headers)
 
 
@@ -153,4 +173,6 @@ async def no_such_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers: Mapping[str, str] | None = error.headers if isinstance(error, HTTPException) else None
     sentence = {404: "there is nothing at this path", 405: f"{request.method} is not possible here"}
-    return Json({"error": sentence.get(status, "the request cannot be answered")}, status, headers)
+    answer = Json({"error": sentence.get(status, "the request cannot be answered")}, status, headers)
+    protect(answer.headers)
+    return answer

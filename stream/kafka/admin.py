@@ -12,6 +12,7 @@ from kafka.errors import TopicAlreadyExistsError
 from stream import topics
 from stream.errors import BrokerUnavailable, TopicError
 from stream.kafka.client import options, plainly
+from stream.kafka.login import who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -108,10 +109,10 @@ class Admin:
         prefix = self._settings.topic_prefix
         for topic in wanted:
             if topic.name not in counts:
-                raise TopicError(
-                    f"topic {topic.full_name(prefix)!r} does not exist on {self._settings.bootstrap_servers}: "
-                    "run keyart topics"
-                )
+                where = self._settings.bootstrap_servers
+                if self._settings.uses_sasl:
+                    where += f", or {who(self._settings)} may not see it"
+                raise TopicError(f"topic {topic.full_name(prefix)!r} does not exist on {where}: run keyart topics")
         by_key: dict[topics.Key, Topic] = {}
         for topic in wanted:
             if topic.key not in (topics.Key.TITLE, topics.Key.MEMBER):

@@ -16,6 +16,7 @@ from kafka.errors import (
 )
 
 from stream.errors import BrokerUnavailable, ConfigurationError
+from stream.kafka.login import Refused, keep_quiet, login_options, who
 from stream.topics import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
     Requests are given less time than a transaction, so that a lost broker ends an attempt while the transaction
     it belongs to is still alive.
     """
-    return {
+    keep_quiet()
+    return login_options(settings) | {
         "bootstrap_servers": settings.bootstrap_servers.split(","),
         "client_id": f"{settings.topic_prefix}{role}-{settings.worker_name}",
         "bootstrap_timeout_ms": round(settings.connect_seconds * 1000),
@@ -121,6 +123,14 @@ def producer_options(settings: Settings, role: str) -> dict[str, Any]:
     }
 
 
+def not_allowed(settings: Settings, doing: str, error: AuthorizationError) -> ConfigurationError:
+    """What to say when a cluster knows us but does not let us."""
+    return ConfigurationError(
+        f"{doing}: the cluster at {settings.bootstrap_servers} does not allow it to {who(settings)} ({error}); "
+        "keyart topics --acls lists what each process needs"
+    )
+
+
 @contextmanager
 def plainly(settings: Settings, doing: str) -> Iterator[None]:
     """Turn the client's errors into one sentence that says what was tried, where, and what to do.
@@ -135,12 +145,16 @@ def plainly(settings: Settings, doing: str) -> Iterator[None]:
     where = settings.bootstrap_servers
     try:
         yield
-    except (AuthorizationError, SaslAuthenticationFailedError) as error:
-        raise ConfigurationError(f"{doing}: the cluster at {where} refuses: {error}") from error
+    except (Refused, SaslAuthenticationFailedError) as error:
+        raise ConfigurationError(
+            f"{doing}: the cluster at {where} and {who(settings)} do not agree: {error}"
+        ) from error
+    except AuthorizationError as error:
+        raise not_allowed(settings, doing, error) from error
     except (KafkaConnectionError, KafkaTimeoutError) as error:
         raise BrokerUnavailable(
-            f"{doing}: no Kafka broker answers at {where}; is it running, and is "
-            f"KEYART_BOOTSTRAP_SERVERS right? ({error})"
+            f"{doing}: no Kafka broker answers at {where}; is it running, and are KEYART_BOOTSTRAP_SERVERS and "
+            f"KEYART_SECURITY_PROTOCOL right? ({error})"
         ) from error
     except RetriableError as error:
         raise BrokerUnavailable(f"{doing}: the cluster at {where} is not ready: {error}") from error

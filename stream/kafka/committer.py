@@ -7,6 +7,8 @@ The sequence, each step with the fault it defends against:
 2. Begin; send every record; flush; then ask every record's future. A batch that expires inside a transaction
    leaves ``commit_transaction`` reporting success.
 3. Only now send the offsets, and only now commit: nothing may be in flight when the client's epoch could change.
+   Had it changed between the beginning and the end, the client would have dropped the transaction and reported
+   success: so it is compared.
 4. Any error, whatever its class (fencing can surface as a plain ``KafkaError``), is fatal to this producer. After
    an abort, offsets that were pending can leak into its next transaction, so it is never used again.
 5. Commit, abort and sending offsets have no time limit of their own: a watchdog ends the process.
@@ -21,11 +23,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from stream.errors import WorkerFailed
-from stream.kafka.client import Output, hang_up, plainly, producer_options
+from stream.kafka.client import Output, hang_up, not_allowed, plainly, producer_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -92,6 +94,8 @@ class Committer:
         ------
         WorkerFailed
             Nothing, or nothing that counts, was committed. The worker must drop its state and its clients.
+        ConfigurationError
+            The cluster does not allow it, and will not if tried again. Nothing was committed.
         """
         if self._broken:
             raise WorkerFailed("this producer has failed before and must not be used again")
@@ -100,6 +104,9 @@ class Committer:
             raise WorkerFailed("the worker is no longer in its group, so its commit would not be fenced")
         try:
             return self._commit(outputs, offsets, group_metadata)
+        except AuthorizationError as error:
+            self._broken = True
+            raise not_allowed(self._settings, "committing", error) from error
         except (KafkaError, ValueError) as error:
             self._broken = True
             raise WorkerFailed(f"the checkpoint did not commit: {error}") from error
@@ -112,6 +119,7 @@ class Committer:
     ) -> int:
         prefix = self._settings.topic_prefix
         limit = self._settings.transaction_seconds
+        identity = self._identity()
         self._client.begin_transaction()
         futures = [
             self._client.send(
@@ -132,7 +140,14 @@ class Committer:
                 group_metadata,
             )
             self._client.commit_transaction()
+        if self._identity() != identity:
+            raise WorkerFailed("the checkpoint may not have committed: the producer's epoch changed meanwhile")
         return len(futures)
+
+    def _identity(self) -> tuple[int, int]:
+        """The producer's id and epoch."""
+        now = self._client._transaction_manager.producer_id_and_epoch  # noqa: SLF001 - there is no public way
+        return now.producer_id, now.epoch
 
     def close(self) -> None:
         """Hang up. A transaction still open is left to time out: an abort could hang, and is not needed."""

@@ -13,12 +13,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import IllegalStateError, KafkaTimeoutError
+from kafka.errors import FencedInstanceIdError, IllegalStateError, KafkaError, KafkaTimeoutError
 
 from stream.errors import BrokerUnavailable, WorkerFailed
-from stream.kafka.client import Message, consumer_options, plainly, position_of
+from stream.kafka.client import Message, consumer_options, options, plainly, position_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,6 +68,7 @@ class GroupReader:
         self._assigned: Assignment | None = None
         self._open: set[int] = set()
         self._join: Any = None  # the client's join of the group, while it is under way
+        self._member = ""  # what the group called us when we last joined it
         session_ms = round(settings.session_seconds * 1000)
         given = consumer_options(settings, group) | {
             "group_id": settings.topic_prefix + group,
@@ -112,10 +113,11 @@ class GroupReader:
         Raises
         ------
         WorkerFailed
-            A rebalance does not end, though every member has had the time it is given.
+            A rebalance does not end, though every member has had the time it is given; or another has our name.
         """
         with plainly(self._settings, "reading"):
             found = self._client.poll(timeout_ms=round(seconds * 1000)) if self._joined(seconds) else {}
+        self._check_heartbeat()
         with self._lock:
             usable = not self._rebalancing
             lasts = 0.0 if usable else time.monotonic() - self._rebalancing_since
@@ -148,7 +150,39 @@ class GroupReader:
         finally:
             if self._join.is_done:
                 self._join = None
+        self._member = coordinator._generation.member_id  # noqa: SLF001
         return True
+
+    def _check_heartbeat(self) -> None:
+        """A member that is fenced stops its heartbeat for good, and says so to nobody (seen in 3.0.12)."""
+        coordinator = self._client._coordinator  # noqa: SLF001 - there is no public way
+        if self._join is None and not coordinator.need_rejoin() and not coordinator._heartbeat_enabled:  # noqa: SLF001
+            raise WorkerFailed("the group has put this worker out") from FencedInstanceIdError()
+
+    def is_replaced(self, failure: BaseException) -> bool:
+        """Whether another process has joined the group under this worker's name since we did.
+
+        Only a name of the worker's own (``worker_id``) can be taken. The failure that ended the session may say
+        so; a transaction that the other's producer has ended does not, so then the group is asked who goes by the
+        name now. While a join of ours is under way the answer would not be known to be another's.
+        """
+        name, coordinator = self._settings.worker_id, self._client._coordinator  # noqa: SLF001
+        if not name or not self._member:
+            return False
+        if _is_fenced(failure):
+            return True
+        if self._join is not None or coordinator.need_rejoin():
+            return False
+        try:
+            asking = KafkaAdminClient(**options(self._settings, "admin"))
+            try:
+                members = asking.describe_groups([coordinator.group_id])[coordinator.group_id]["members"]
+            finally:
+                asking.close()
+        except (KafkaError, KeyError):
+            return False  # nobody answers: should it be so, it shows again when somebody does
+        holders = {member["member_id"] for member in members if member["group_instance_id"] == name}
+        return bool(holders) and self._member not in holders
 
     def metadata(self) -> Any | None:
         """The membership under which everything polled so far may be committed; None during a rebalance.
@@ -244,3 +278,12 @@ class GroupReader:
     def close(self) -> None:
         """Leave the group. Nothing is committed."""
         self._client.close(autocommit=False, timeout_ms=3000)
+
+
+def _is_fenced(failure: BaseException | None) -> bool:
+    """Whether a failure comes of the broker's word that our name has gone to another."""
+    while failure is not None:
+        if isinstance(failure, FencedInstanceIdError):
+            return True
+        failure = failure.__cause__
+    return False

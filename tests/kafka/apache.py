@@ -186,13 +186,17 @@ class ApacheBroker:
             "num.network.threads": 2,
             "num.io.threads": 2,
         }
+        properties |= self._more_properties(f"127.0.0.1:{port}", f"127.0.0.1:{controller}")
         lines = "".join(f"{name}={value}\n" for name, value in properties.items())
         (self._folder / "server.properties").write_text(lines)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         with (self._folder / "output.log").open("ab") as log:
             formatted = subprocess.run(
                 # An id may begin with a dash, and must not be taken for an option then.
-                self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c"),
+                self._java(
+                    *("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"),
+                    *(*self._more_format_options(), "-c"),
+                ),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -203,7 +207,20 @@ class ApacheBroker:
     def _run(self) -> None:
         with (self._folder / "output.log").open("ab") as log:
             self._process = start_tied(self._java("kafka.Kafka"), log)
-        wait_until_answering(self._process, self.bootstrap, _START_SECONDS)
+        wait_until_answering(self._process, self.bootstrap, _START_SECONDS, **self._login())
+
+    # --- what another kind of node has otherwise
+
+    def _more_properties(self, client: str, controller: str) -> dict[str, object]:
+        """Told where clients and where controllers reach it."""
+        return {}
+
+    def _more_format_options(self) -> tuple[str, ...]:
+        return ()
+
+    def _login(self) -> dict[str, object]:
+        """The settings of whoever asks whether the node answers."""
+        return {}
 
     def _java(self, *arguments: str) -> list[str]:
         """Few threads and the first compiler alone: two cores are shared with the workers under test."""

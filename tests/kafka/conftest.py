@@ -80,7 +80,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def settings(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Settings:
-    """Settings with short cadences, and topics of this test's own."""
+    """Settings with short cadences, without a limit to the past (the tests' stories lie there), and own topics."""
     for variable in [name for name in os.environ if name.startswith("KEYART_") and "_TEST_" not in name]:
         monkeypatch.delenv(variable)
     nothing = tmp_path_factory.mktemp("config") / "empty.toml"
@@ -94,6 +94,7 @@ def settings(
         checkpoint_seconds=0.5,
         publish_seconds=0.1,
         reward_seconds=0.1,
+        max_behind_days=0,
         token_secrets=("a secret for the tests",),
     )
     with Admin(ours) as admin:

@@ -13,6 +13,8 @@ from pydantic import SecretStr
 from waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stream.settings import Settings
 
 KEYART = Path(sys.executable).with_name("keyart")
@@ -36,9 +38,14 @@ def _text(value: Any) -> str:
 
 
 class Process:
-    """One ``keyart`` process, with what it writes kept in a file."""
+    """One ``keyart`` process, with what it writes kept in a file.
 
-    def __init__(self, settings: Settings, folder: Path, *arguments: str) -> None:
+    ``program`` is what to run in its place, with the same arguments and environment.
+    """
+
+    def __init__(
+        self, settings: Settings, folder: Path, *arguments: str, program: Sequence[str] = (str(KEYART),)
+    ) -> None:
         self.name = " ".join(("keyart", *arguments))
         self._log = folder / "output.log"
         self._ready_file = folder / "ready"
@@ -47,7 +54,7 @@ class Process:
             arguments = (*arguments[:where], "--ready-file", str(self._ready_file), *arguments[where + 1 :])
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(KEYART), *arguments],
+                [*program, *arguments],
                 env=environment(settings),
                 cwd=folder,  # no keyart.toml of ours
                 stdin=subprocess.DEVNULL,
@@ -77,12 +84,17 @@ class Process:
         assert code == 0, f"{self.name} ended with {code}:\n{self.output()}"
         return self.output()
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has owned its partitions and had their state; started with ``--ready``."""
+        return self._ready_file.exists()
+
     def wait_ready(self, seconds: float = 40.0) -> None:
         """Wait until it owns its partitions and has their state; started with ``--ready``."""
 
         def ready() -> bool:
             assert self.running, f"{self.name} ended with {self._process.returncode}:\n{self.output()}"
-            return self._ready_file.exists()
+            return self.ready
 
         until(ready, f"{self.name} is ready", seconds)
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 from members import Member, turn_all
+from waiting import until
 from wire import Wire
 
 from stream.errors import WorkerFailed
@@ -78,9 +79,10 @@ def test_records_and_offsets_come_together(committer, metadata, wire):
     assert written(wire) == [b"state", b"reward", b"bad"]
     assert wire.read("dead-letters")[0].headers == [("keyart.reason", b"it is bad")]
     assert wire.read("learner-changelog")[0].partition == 0
-    assert wire.committed("learner") == {wire.places("impressions")[0]: 7}
+    until(lambda: wire.committed("learner") == {wire.places("impressions")[0]: 7}, "the first offset")
     assert ours.commit([], offsets(wire, 8), metadata) == 0
-    assert wire.committed("learner") == {wire.places("impressions")[0]: 8}
+    # A commit returns when the broker is bound to it; that it shows takes a moment longer.
+    until(lambda: wire.committed("learner") == {wire.places("impressions")[0]: 8}, "the second offset")
 
 
 @pytest.mark.apache_kafka

@@ -328,3 +328,43 @@ def test_a_worker_that_is_asked_to_leave_without_a_broker_is_gone_in_time(settin
     keyart(theirs, "learner", "--until-drained").succeed()
     with closing(Wire(theirs)) as wire:
         check_learner(wire, titles)
+
+
+@pytest.mark.parametrize("worker", ["learner", "viewing"])
+def test_of_two_workers_with_one_name_the_later_stays(worker, settings, wire, keyart):
+    """Started twice with one worker_id, the first says so in a sentence and ends; nothing is lost or repeated."""
+    named = settings.model_copy(update={"worker_id": "one"})
+    rng = random.Random(19)
+    titles = traffic.catalogue(titles=6, artworks=2)
+    load_catalogue(wire, titles)
+    records = learner_traffic(19, titles, 4000) if worker == "learner" else viewing_traffic(rng, titles, 3000)
+    with Load(wire, records, per_second=500):
+        first = keyart(named, worker, "--ready")
+        first.wait_ready()
+        until(lambda: wire.committed(worker), "it works")
+        second = keyart(named, worker, "--ready")
+        assert first.wait(20) == 78, first.output()
+        second.wait_ready()
+        before = wire.committed(worker)
+        until(lambda: moved_past(wire, worker, before), "the second goes on")
+    inputs = {"learner": INPUTS, "viewing": ("plays",)}[worker]
+    until(lambda: wire.drained(worker, inputs), "everything is learned")
+    second.terminate()
+    second.succeed(10)
+    said = [line for line in first.output().splitlines() if not line.startswith("{")]
+    assert len(said) == 1
+    assert "another process has joined" in said[0]
+    assert "worker_id 'one'" in said[0]
+    {"learner": check_learner, "viewing": check_viewing}[worker](wire, titles)
+
+
+def test_a_worker_that_is_idle_notices_that_its_name_has_gone(settings, wire, keyart):
+    """Fenced while there is nothing to commit, it ends all the same, and does not sit there for ever."""
+    named = settings.model_copy(update={"worker_id": "one"})
+    first = keyart(named, "viewing", "--ready")
+    first.wait_ready()
+    second = keyart(named, "viewing", "--ready")
+    assert first.wait(20) == 78, first.output()
+    second.wait_ready()
+    second.terminate()
+    second.succeed(10)

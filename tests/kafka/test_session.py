@@ -20,6 +20,8 @@ SENT = 60
 class CountingTask:
     """Counts the plays of a partition; its whole state is the count."""
 
+    held_bytes = 0
+
     def __init__(self, partition, _refresh):
         self.partition = partition
         self.count = 0

@@ -24,14 +24,15 @@ Sent = tuple[str, "bytes | str | None", Any]
 
 
 class Wire:
-    """A plain producer and a plain admin client on one test's topics."""
+    """A plain producer and a plain admin client on one test's topics; ``login`` is more options of the client."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, **login: Any) -> None:
         self.servers = settings.bootstrap_servers
+        self._login = login
         self.prefix = settings.topic_prefix
         self.partitions = settings.partitions
-        self._producer = KafkaProducer(bootstrap_servers=self.servers, acks="all", linger_ms=5)
-        self.admin = KafkaAdminClient(bootstrap_servers=self.servers)
+        self._producer = KafkaProducer(bootstrap_servers=self.servers, acks="all", linger_ms=5, **login)
+        self.admin = KafkaAdminClient(bootstrap_servers=self.servers, **login)
 
     def close(self) -> None:
         """Hang up."""
@@ -65,6 +66,7 @@ class Wire:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=20,
+            **self._login,
         )
         try:
             consumer.assign(places)

@@ -1,0 +1,168 @@
+"""Apache Kafka with everything locked: TLS, logins of every kind, and access control; and who may log in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from apache import ApacheBroker, NoApacheKafka
+from kafka import KafkaAdminClient
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
+
+from stream import access
+from stream.kafka.client import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stream.settings import Settings
+
+ADMIN = "admin"
+#: The digest of each SCRAM user's login; the others may log in by PLAIN.
+SCRAM = "SCRAM-SHA-512"
+_KINDS = {
+    access.Kind.TOPIC: ResourceType.TOPIC,
+    access.Kind.GROUP: ResourceType.GROUP,
+    access.Kind.TRANSACTIONAL_ID: ResourceType.TRANSACTIONAL_ID,
+}
+#: A user whose name needs care on the wire.
+AWKWARD = "who=me"
+
+
+def password_of(user: str) -> str:
+    """A user's password: recognisable, so that it can be looked for."""
+    return f"password-of-{user.encode().hex()}-to-be-kept-quiet"
+
+
+class SecuredBroker(ApacheBroker):
+    """One node whose clients must speak TLS and log in; who is allowed nothing may do nothing.
+
+    Attributes
+    ----------
+    certificates
+        The folder with ``ca.pem`` and the certificates that it has signed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.certificates = self._folder / "certificates"
+        try:
+            make_certificates(self.certificates, "broker", "client")
+        except BaseException:
+            self.close()
+            raise
+
+    def login(self, user: str, mechanism: str = SCRAM) -> dict[str, Any]:
+        """The settings with which a user logs in."""
+        return {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": mechanism,
+            "sasl_username": user,
+            "sasl_password": password_of(user),
+            "ssl_ca_file": str(self.certificates / "ca.pem"),
+        }
+
+    def allow(self, settings: Settings, role: str) -> None:
+        """Give the user of a role what the role needs, and nothing else."""
+        admin = KafkaAdminClient(**options(settings, "acls"))
+        try:
+            answer = admin.create_acls(list(acls(settings.topic_prefix, role)))
+        finally:
+            admin.close()
+        assert not answer["failed"], answer
+
+    def _login(self) -> dict[str, object]:
+        return self.login(ADMIN, "PLAIN")
+
+    def _more_format_options(self) -> tuple[str, ...]:
+        users = [*map(access.user_of, access.ROLES), "nobody", AWKWARD]
+        return tuple(f"--add-scram={SCRAM}=[name={_quoted(user)},password={password_of(user)}]" for user in users)
+
+    def _more_properties(self, client: str, controller: str) -> dict[str, object]:
+        plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+        oauth = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required"
+        listener = "listener.name.secured"
+        who = f'username="{ADMIN}" password="{password_of(ADMIN)}" user_{ADMIN}="{password_of(ADMIN)}"'
+        return {
+            "listeners": f"SECURED://{client},CONTROLLER://{controller}",
+            "advertised.listeners": f"SECURED://{client}",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,SECURED:SASL_SSL",
+            "inter.broker.listener.name": "SECURED",
+            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            f"{listener}.sasl.enabled.mechanisms": f"PLAIN,{SCRAM},OAUTHBEARER",
+            f"{listener}.plain.sasl.jaas.config": f"{plain} {who};",
+            f"{listener}.{SCRAM.lower()}.sasl.jaas.config": f"{scram};",
+            # Tokens that nobody has signed: the broker reads them, and that is all that is wanted here.
+            f"{listener}.oauthbearer.sasl.jaas.config": f'{oauth} unsecuredLoginStringClaim_sub="{ADMIN}";',
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": self.certificates / "broker.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self.certificates / "ca.pem",
+            "ssl.client.auth": "requested",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            # The node's own controller and broker meet on a port that no client is told of.
+            "super.users": f"User:{ADMIN};User:ANONYMOUS",
+        }
+
+
+def acls(prefix: str, role: str) -> list[ACL]:
+    """A role's grants, as the client writes them."""
+    return [
+        ACL(
+            principal=f"User:{access.user_of(role)}",
+            host="*",
+            operation=_operation(operation),
+            permission_type=ACLPermissionType.ALLOW,
+            resource_pattern=ResourcePattern(
+                _KINDS[grant.kind],
+                name,
+                ACLResourcePatternType.PREFIXED if grant.is_prefix else ACLResourcePatternType.LITERAL,
+            ),
+        )
+        for grant in access.ROLES[role]
+        for name in grant.full_names(prefix)
+        for operation in grant.operations
+    ]
+
+
+def _operation(name: str) -> ACLOperation:
+    return {operation.name.replace("_", "").lower(): operation for operation in ACLOperation}[name.lower()]
+
+
+def _quoted(user: str) -> str:
+    return f'"{user}"' if "=" in user else user
+
+
+def unsigned_token(user: str, now_seconds: float, lives_seconds: float = 3600) -> str:
+    """A JSON web token that nobody has signed."""
+    claims = {"sub": user, "iat": now_seconds - 60, "exp": now_seconds + lives_seconds}
+    parts = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "none"}, claims)
+    )
+    return b".".join(parts).decode() + "."
+
+
+def make_certificates(folder: Path, *names: str) -> None:
+    """An authority (``ca.pem``), and certificates that it has signed, each with its key in ``<name>.pem``."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise NoApacheKafka("there is no 'openssl' on the path to make certificates with")
+    folder.mkdir()
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+
+    def run(*arguments: str) -> None:
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+
+    run("req", "-x509", *key, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+    for name in names:
+        run(
+            *("req", "-x509", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt"),
+            *("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", "basicConstraints=CA:FALSE"),
+        )
+        pem = (folder / f"{name}.key").read_text() + (folder / f"{name}.crt").read_text()
+        (folder / f"{name}.pem").write_text(pem)
