@@ -34,7 +34,7 @@ from stream.session import MOST_HELD_BYTES
 from stream.settings import Settings
 from stream.topics import CATALOGUE, DEAD_LETTERS, IMPRESSIONS, PLAYS, Topic
 
-BATCH = 5_000
+BATCH = 2_000
 MEBIBYTE = 1024 * 1024
 START_MS = 1_760_000_000_000
 #: What is attacked, and with which ids.
@@ -110,10 +110,11 @@ def _flood(kind: str, first: int, last: int) -> Iterator[Arrived]:
             mine, key = value.replace(b'"film"', b'"%s"' % hostile), b"m" if topic is PLAYS else hostile
         elif kind.startswith("artworks"):
             mine, key = value.replace(b'"face"', b'"%s"' % hostile), b"film"
-        else:  # learned, so each is an impression and a minute of its own
+        else:  # learned, so each is another impression
             mine, key = value.replace(b"hostile-f", hostile).replace(b"hostile-i", hostile), b"film"
-            mine = mine.replace(str(START_MS).encode(), str(START_MS + max(number, 0) * 100).encode())
-        yield Arrived(topic.name, 0, number + BATCH, START_MS, key, mine)
+        at_ms = START_MS + number * 100  # ten a second
+        mine = mine.replace(b"%d" % START_MS, b"%d" % at_ms)
+        yield Arrived(topic.name, 0, number + BATCH, at_ms, key, mine)
 
 
 def _series(registry: CollectorRegistry) -> int:
@@ -128,11 +129,16 @@ def main() -> None:
     asked = parser.parse_args()
     rows = [measure(kind, asked.ids) for kind in KINDS]
     shown = Table(title=f"{asked.ids:,} ids of each kind", title_justify="left", box=SIMPLE, pad_edge=False)
-    for name in ("ids", "dead letters", "memory at its peak", "memory left", "series before", "after", "seconds"):
-        shown.add_column(name, justify="left" if name == "ids" else "right")
+    for name in ("ids", "dead letters", "peak memory", "left", "series before", "after", "seconds"):
+        shown.add_column(name, justify="left" if name == "ids" else "right", no_wrap=name == "ids")
     for row in rows:
         shown.add_row(
-            *(row.kind, f"{row.dead_letters:,}", f"{row.peak / MEBIBYTE:.1f} MiB", f"{row.left / MEBIBYTE:.2f} MiB"),
+            *(
+                row.kind,
+                f"{row.dead_letters:,}",
+                f"{row.peak / MEBIBYTE:.1f} MiB",
+                f"{row.left / MEBIBYTE:.2f} MiB",
+            ),
             *(str(row.series_before), str(row.series), f"{row.seconds:.1f}"),
         )
     Console().print(shown)

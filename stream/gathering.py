@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stream.learning import TitleBook, TitleState
+    from stream.learning import TitleBook
     from stream.records import Title
+    from stream.title_state import TitleState
 
     Floats = NDArray[np.float64]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stream.gathering import gather
-from stream.learning import TitleState
 from stream.posterior import pack, solve
 from stream.prior import independent, priors
 from stream.soundness import SoundnessGate, Unsound
+from stream.title_state import TitleState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

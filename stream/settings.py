@@ -119,7 +119,7 @@ class Settings(BaseSettings):
         False, description="A busy title whose reward turns forgets most of what it learned before"
     )
     hold: Share = Field(
-        0.005,
+        0.01,
         description="A title's choices stay as they are until that would cost this part of its take rate; 0: they "
         "follow the evidence at once",
     )

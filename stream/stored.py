@@ -23,7 +23,7 @@ class StoredArtwork(Struct):
 
 
 class StoredTitle(Struct):
-    """A title; what is not said here is that of :class:`stream.learning.TitleState`."""
+    """A title; what is not said here is that of :class:`stream.title_state.TitleState`."""
 
     format: int
     title_id: str

@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks.hostile_ids import KINDS, MEBIBYTE, measure
 
-IDS = 20_000
+IDS = 8_000
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_hostile_ids_leave_nothing_behind(kind):
-    """Every unknown title and artwork is a dead letter; less than 50 MB more, at its peak too, and no new series."""
+    """Every unknown title and artwork is a dead letter; a few MB more while they wait, and no new series."""
     found = measure(kind, IDS)
     assert found.dead_letters == (0 if kind.startswith("features") else IDS)
-    assert found.peak < 50 * MEBIBYTE
-    assert found.left < MEBIBYTE
+    assert found.peak < 20 * MEBIBYTE
+    assert found.left < MEBIBYTE  # a minute's ids of impressions that were learned
     assert found.series == found.series_before <= 500

@@ -184,7 +184,9 @@ def test_a_time_before_all_time() -> None:
     assert play.impression.shown_ms == 0
 
 
-@pytest.mark.parametrize("span", [Span(), Span(NOW_MS - 6 * DAY_MS, NOW_MS - DAY_MS)], ids=["no events", "last week"])
+@pytest.mark.parametrize(
+    "span", [Span(), Span(NOW_MS - 6 * DAY_MS, NOW_MS - DAY_MS)], ids=["no events", "last week"]
+)
 def test_times_that_can_be_kept(span: Span) -> None:
     """A log that workers take in as it is."""
     assert shift_of(some_settings(max_behind_days=7), span, NOW_MS, keep_times=True) == 0

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 _SQUARECB = "--squarecb --gamma_scale 1000 -l 0.01"
-_REGCB = "--regcbopt --mellowness 0.0001 -l 0.03"
+_REGCB = "--regcbopt --mellowness 0.0001 -l 0.01"
 _BAG = "--bag 5 --coin"
-_SQUARECB_TAGS = "--squarecb --gamma_scale 1000 -l 0.3"
-_REGCB_TAGS = "--regcbopt --mellowness 0.001 -l 0.1"
-_BAG_TAGS = "--bag 5 -l 0.1"
+_SQUARECB_TAGS = "--squarecb --gamma_scale 10000 -l 0.001"
+_REGCB_TAGS = "--regcbopt --mellowness 0.0001 -l 0.0005"
+_BAG_TAGS = "--bag 5 -l 0.001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ POLICIES: dict[str, Named] = {
     "oracle": Named(policies.Oracle, "the truly best artwork for the member", "reference"),
     "thompson": Named(policies.Thompson, "Thompson sampling without context", "peer"),
     "river-linucb": Named(
-        lambda world: River(world, ridge=1.0, width=0.1), "River's LinUCBDisjoint, one a title", "peer"
+        lambda world: River(world, ridge=1.0, width=0.3), "River's LinUCBDisjoint, one a title", "peer"
     ),
     "mabwiser-linucb": Named(
-        lambda world: MabWiser(world, "LinUCB", 0.1, 1.0), "MABWiser, one a title", "peer", needs="mabwiser"
+        lambda world: MabWiser(world, "LinUCB", 0.3, 1.0), "MABWiser, one a title", "peer", needs="mabwiser"
     ),
     "mabwiser-lints": Named(
         lambda world: MabWiser(world, "LinTS", 0.1, 1.0), "MABWiser, one a title", "peer", needs="mabwiser"

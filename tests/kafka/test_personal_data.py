@@ -56,7 +56,7 @@ def page(port: int) -> str:
 def test_ids_are_where_they_may_be_and_nowhere_else(
     settings: Settings, wire: Wire, keyart: Callable[..., Process], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A full run with everything logged that can be, bad records and requests included, then all of it searched."""
+    """A full run with all logged that can be, bad records and requests included; then everything is searched."""
     rng = random.Random(41)
     wire.send(("catalogue", title_id, title) for title_id, title in TITLES.items())
     loud = settings.model_copy(update={"log_level": "debug"})

@@ -5,59 +5,23 @@ from __future__ import annotations
 import threading
 
 import pytest
+from counting import counting_job
 from prometheus_client import CollectorRegistry
 
-from stream.job import Counts, Job
+from stream.job import Counts
 from stream.kafka import Committer, Output
 from stream.metrics import WorkerMetrics
 from stream.restore import FORMAT, Position
 from stream.session import Session
-from stream.topics import CATALOGUE, PLAYS, VIEWING_CHANGELOG
+from stream.topics import VIEWING_CHANGELOG
 
 SENT = 60
-
-
-class CountingTask:
-    """Counts the plays of a partition; its whole state is the count."""
-
-    held_bytes = 0
-
-    def __init__(self, partition, _refresh):
-        self.partition = partition
-        self.count = 0
-
-    def restore(self, messages):
-        """The last count there is."""
-        for message in messages:
-            self.count = int(message.value)
-
-    def remember(self, topic, messages):
-        """Nothing."""
-
-    def handle(self, topic, messages):
-        """Count."""
-        self.count += len(messages)
-
-    def checkpoint(self):
-        """The count."""
-        return [Output(VIEWING_CHANGELOG, b"count", b"%d" % self.count, self.partition)]
-
-    def reread(self):
-        """Nothing."""
-        return {}
-
-    def publish(self, now_ms, deadline):
-        """Nothing."""
-        return ()
-
-    def mark_unpublished(self, key):
-        """Nothing."""
 
 
 @pytest.fixture
 def start(settings):
     """Starts sessions that count plays, each until everything is counted."""
-    job = Job("viewing", (PLAYS,), VIEWING_CHANGELOG, (), {CATALOGUE: lambda _: None}, CountingTask, 0.1)
+    job = counting_job()
     sessions = []
 
     def counted():

@@ -69,6 +69,10 @@ class Stage:
                 "checkpoint_seconds": 0.5,
                 "publish_seconds": 0.2,
                 "reward_seconds": 0.2,
+                # No limits to what members may teach: one of them is an estimate, which no recount can know.
+                "impressions_per_hour": 0,
+                "plays_per_day": 0,
+                "title_once": False,
                 "token_secrets": ("a secret for the tests",),
             }
             | self.changes
