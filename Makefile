@@ -10,6 +10,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # make demo SECONDS=60 JSON=summary.json
 SECONDS ?=
 JSON ?=
+# make chaos KILLS=20 IMPRESSIONS=20000 SEED=2 SECONDS=600 JSON=rows.json ARGS='--only kills broker-freeze'
+KILLS ?=
+IMPRESSIONS ?=
+SEED ?=
 # make test ARGS='-k snapshot'
 ARGS ?=
 
@@ -17,7 +21,7 @@ ARGS ?=
 stop = { echo "keyart:$(1)" >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format clean
+.PHONY: help venv demo chaos test lint format clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +42,11 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## The whole loop on this machine; SECONDS=60 ends it, JSON=FILE writes the summary
 	@$(BIN)/keyart demo $(if $(SECONDS),--seconds '$(SECONDS)') $(if $(JSON),--json '$(JSON)')
+
+chaos: $(STAMP) ## Kill, stop and freeze workers and their broker under load, then count again (half an hour)
+	@PYTHONPATH=tests/kafka $(BIN)/python -m chaos $(if $(SEED),--seed '$(SEED)') $(if $(KILLS),--kills '$(KILLS)') \
+	  $(if $(IMPRESSIONS),--impressions '$(IMPRESSIONS)') $(if $(SECONDS),--seconds '$(SECONDS)') \
+	  $(if $(JSON),--json '$(JSON)') $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy, strict
 	$(BIN)/ruff check .

@@ -15,9 +15,8 @@ import gc
 import json
 import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from rich.box import SIMPLE
@@ -33,6 +32,9 @@ from stream.records import Artwork, Impression, Play, Title
 from stream.session import MOST_HELD_BYTES
 from stream.settings import Settings
 from stream.topics import CATALOGUE, DEAD_LETTERS, IMPRESSIONS, PLAYS, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BATCH = 2_000
 MEBIBYTE = 1024 * 1024

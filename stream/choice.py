@@ -8,13 +8,12 @@ a member's artwork does not flicker, and withdrawing an artwork moves only the m
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
-from scipy.special import ndtr
 
+from stream.propensity import win_probabilities
 from stream.records import Policy  # noqa: TC001 - the struct's annotation is read at run time
 
 if TYPE_CHECKING:
@@ -23,14 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
     Keys = NDArray[np.uint64]
 
 #: The smallest propensity that is logged; an event rarer than that is not seen twice in any log.
 MIN_PROPENSITY = 1e-12
 
-#: Quadrature nodes a panel for up to so many artworks: the more factors a product has, the steeper it rises.
-_NODES = ((8, 48), (24, 64), (1 << 30, 96))
-_WIDTH = 6.0
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _SALT_POLICY = 0xA0761D6478BD642F
@@ -112,7 +109,13 @@ def time_bucket(member_key: int, title_key: int, now_ms: int, bucket_ms: int) ->
     Pairs change buckets at different times: the draws of a member's page are renewed one title after another, and
     those of a title one member after another.
     """
-    return (now_ms + _mix(member_key ^ title_key) % bucket_ms) // bucket_ms
+    return int(time_buckets(member_key, np.array([title_key], dtype=np.uint64), now_ms, bucket_ms)[0])
+
+
+def time_buckets(member_key: int, title_keys: Keys, now_ms: int, bucket_ms: int) -> NDArray[np.int64]:
+    """:func:`time_bucket` of n titles at once, shape (n,)."""
+    begun = _mix_many(title_keys ^ np.uint64(member_key)) % np.uint64(bucket_ms)
+    return (now_ms + begun.astype(np.int64)) // bucket_ms
 
 
 def policy_of(member_key: int, explore_share: float, popular_share: float) -> Policy:
@@ -129,20 +132,34 @@ def policy_of(member_key: int, explore_share: float, popular_share: float) -> Po
 
 def draws(member_key: int, bucket: int, keys: Keys) -> Floats:
     """Standard normal draws, one for each artwork, shape (K,): hashes put through Box and Muller's transform."""
-    seed = np.uint64(_mix(member_key ^ _mix(bucket & _MASK)))
-    first = _mix_many(keys ^ seed)
+    found: Floats = normal_draws(member_key, np.array([bucket]), keys[None])[0]
+    return found
+
+
+def normal_draws(member_key: int, buckets: NDArray[np.int64], keys: Keys) -> Floats:
+    """:func:`draws` of n titles at once: buckets of shape (n,), keys and draws of shape (n, K)."""
+    seed = _mix_many(_mix_many(buckets.astype(np.uint64)) ^ np.uint64(member_key))
+    first = _mix_many(keys ^ seed[:, None])
     second = _mix_many(first)
     radius = np.sqrt(-2.0 * np.log(_units(first)))
-    return radius * np.cos(2.0 * np.pi * _units(second))
+    found: Floats = radius * np.cos(2.0 * np.pi * _units(second))
+    return found
 
 
 def _units(values: Keys) -> Floats:
-    return ((values >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    found: Floats = ((values >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return found
 
 
 def floor_draw(member_key: int, bucket: int, title_key: int) -> float:
     """A number in (0, 1), independent of :func:`draws`, that decides whether the uniform floor applies."""
-    return _unit(_mix(_mix(member_key ^ _mix(bucket & _MASK)) ^ title_key ^ _SALT_FLOOR))
+    return float(floor_draws(member_key, np.array([bucket]), np.array([title_key], dtype=np.uint64))[0])
+
+
+def floor_draws(member_key: int, buckets: NDArray[np.int64], title_keys: Keys) -> Floats:
+    """:func:`floor_draw` of n titles at once, shape (n,)."""
+    seed = _mix_many(_mix_many(buckets.astype(np.uint64)) ^ np.uint64(member_key))
+    return _units(_mix_many(seed ^ title_keys ^ np.uint64(_SALT_FLOOR)))
 
 
 # --- the rule
@@ -171,64 +188,25 @@ def choose_thompson(mean: Floats, sd: Floats, z: Floats, floor_u: float, floor: 
     -------
     The chosen index and the exact probability of choosing it, over z and ``floor_u``.
     """
-    count = len(mean)
-    if count == 1:
-        return 0, 1.0
     chosen = int(np.argmax(z)) if floor_u < floor else int(np.argmax(mean + sd * z))
-    share = (1.0 - floor) * win_probability(mean, sd, chosen) + floor / count
-    return chosen, min(max(share, MIN_PROPENSITY), 1.0)
+    found = propensities(mean[None], sd[None], np.array([chosen]), np.array([len(mean)]), floor)
+    return chosen, float(found[0])
 
 
-@cache
-def _legendre(nodes: int) -> tuple[Floats, Floats]:
-    places, weights = np.polynomial.legendre.leggauss(nodes)
-    return places, weights
-
-
-def win_probability(mean: Floats, sd: Floats, chosen: int) -> float:
-    """The probability that one of K independent Gaussians is the largest.
-
-    It is the integral over t of ``f_a(t) Π_{b≠a} Φ((t - m_b) / s_b)``, f_a the density of the chosen one. Left of
-    ``lo`` some factor vanishes, right of ``hi`` the density does. A fixed rule fails where widths differ much (a
-    new artwork among old ones: Φ of an old one is a step on the new one's scale), so the range is cut at the
-    upper ends of those steps: in each panel every factor that still changes is about as wide as the panel, and
-    Gauss-Legendre quadrature with 48 to 96 nodes a panel is exact to 1e-8 for each artwork. Tails are cut at 6
-    standard deviations, so that the probabilities of K artworks sum to 1 within 1e-9 K.
+def propensities(mean: Floats, sd: Floats, chosen: Ints, counts: Ints, floor: float) -> Floats:
+    """The exact probabilities of n choices.
 
     Parameters
     ----------
     mean, sd
-        Of each Gaussian, shape (K,); every sd > 0.
+        Of each title's scores, shape (n, K); a mean of minus infinity stands for no artwork.
     chosen
-        The index of the one in question.
-
-    Examples
-    --------
-    >>> round(win_probability(np.zeros(4), np.ones(4), 2), 7)
-    0.25
-    >>> round(win_probability(np.array([0.0, 0.5]), np.array([1.0, 1e-5]), 0), 6)
-    0.308538
+        What was chosen, shape (n,).
+    counts
+        How many artworks each title has, shape (n,).
+    floor
+        The share of uniform choice.
     """
-    m, s = float(mean[chosen]), float(sd[chosen])
-    upper, lower = mean + _WIDTH * sd, mean - _WIDTH * sd
-    lo, hi = float(np.max(lower)), m + _WIDTH * s
-    rivals = upper > lo  # the rest are certain to be smaller: their factor is 1 everywhere
-    rivals[chosen] = False
-    rival_mean, rival_sd = mean[rivals], sd[rivals]
-    if not len(rival_mean):
-        return 1.0
-    if hi <= lo:
-        return 0.0
-    edges = [hi]
-    for end in np.sort(upper[rivals])[::-1].tolist():
-        if 2.0 * (end - lo) < edges[-1] - lo:
-            edges.append(end)
-    edges.append(lo)
-    cut = np.array(edges)
-    middle, half = (cut[:-1] + cut[1:]) / 2.0, (cut[:-1] - cut[1:]) / 2.0
-    places, weights = _legendre(next(nodes for most, nodes in _NODES if len(rival_mean) < most))
-    t = (middle[:, None] + half[:, None] * places).ravel()
-    weight = (half[:, None] * weights).ravel()
-    density = np.exp(-0.5 * ((t - m) / s) ** 2) / (s * np.sqrt(2.0 * np.pi))
-    others_below = np.prod(ndtr((t[:, None] - rival_mean) / rival_sd), axis=1)
-    return float(np.dot(weight * density, others_below))
+    found: Floats = (1.0 - floor) * win_probabilities(mean, sd, chosen) + floor / counts
+    found[counts == 1] = 1.0
+    return np.clip(found, MIN_PROPENSITY, 1.0, out=found)

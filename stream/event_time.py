@@ -83,6 +83,11 @@ class TimeLimits:
         kept_ms = (PLAYS.retention_ms or 0) + round(settings.attribution_hours * _HOUR_MS)
         return cls(2 * app.ahead_ms, app.behind_ms and app.behind_ms + kept_ms)
 
+    def hold(self, at_ms: int, now_ms: int) -> bool:
+        """Whether an event time is within them, see :meth:`check`."""
+        ahead = at_ms - now_ms
+        return ahead <= (self.ahead_ms or ahead) and -ahead <= (self.behind_ms or -ahead)
+
     def check(self, name: str, at_ms: int, now_ms: int, *, replayed: bool = False) -> None:
         """Refuse an event time out of the limits.
 

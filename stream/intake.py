@@ -53,12 +53,12 @@ class Intake:
         record = decode(kind, message.value)
         if decode_key(message.key) != record.title_id:
             raise DecodeError("wrong_key", "the record's key is not its title_id")
-        now_ms, replayed = written_ms(message, clock_ms), is_replayed(message)
+        now_ms = written_ms(message, clock_ms)
         if isinstance(record, Impression):
-            self._limits.check("shown_ms", record.shown_ms, now_ms, replayed=replayed)
+            _check(self._limits, "shown_ms", record.shown_ms, now_ms, message)
         else:
-            self._of_rewards.check("credited_ms", record.credited_ms, now_ms, replayed=replayed)
-            self._of_rewards.check("shown_ms", record.shown_ms, now_ms, replayed=replayed)
+            _check(self._of_rewards, "credited_ms", record.credited_ms, now_ms, message)
+            _check(self._of_rewards, "shown_ms", record.shown_ms, now_ms, message)
         return record
 
     def play(self, message: Message, clock_ms: int) -> Play:
@@ -89,7 +89,7 @@ class Intake:
             if impression.title_id != play.title_id:
                 raise DecodeError("wrong_impression", "the play carries an impression of another title")
             self._limits.check("impression.shown_ms", impression.shown_ms, now_ms, replayed=True)
-        self._limits.check("played_ms", play.played_ms, now_ms, replayed=is_replayed(message))
+        _check(self._limits, "played_ms", play.played_ms, now_ms, message)
         return play
 
     def reached_ms(self, at_ms: int, message: Message, clock_ms: int) -> int:
@@ -98,4 +98,12 @@ class Intake:
         A clock that is a few minutes ahead, as the limit allows, would otherwise move everybody's time. Where
         there is no limit an event is taken at its word.
         """
+        if at_ms <= message.timestamp and at_ms <= clock_ms:
+            return at_ms
         return min(at_ms, written_ms(message, clock_ms)) if self._limits.ahead_ms else at_ms
+
+
+def _check(limits: TimeLimits, name: str, at_ms: int, now_ms: int, message: Message) -> None:
+    """Nearly all are within the limits; headers are looked at only if one is not."""
+    if not limits.hold(at_ms, now_ms):
+        limits.check(name, at_ms, now_ms, replayed=is_replayed(message))

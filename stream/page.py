@@ -84,3 +84,41 @@ class Page:
         shown = np.array([sums.get(name, 0.0) for name in looks.names])
         likeness: Floats = looks.unit @ shown / self._count
         return likeness
+
+
+class Variety:
+    """A page to be chosen, and how much it is to avoid what looks alike.
+
+    Parameters
+    ----------
+    strength
+        The setting ``page_variety``.
+    looks
+        Of each title, in the page's order, what its artworks show.
+    given
+        Of each title the place of an artwork that is shown whatever else is; None where one is to be chosen.
+    """
+
+    __slots__ = ("_given", "_looks", "_open", "_page", "_strength", "_through")
+
+    def __init__(self, strength: float, looks: Sequence[Looks], given: Sequence[int | None]) -> None:
+        self._strength, self._looks, self._given = strength, looks, given
+        self._open = [number for number, place in enumerate(given) if place is None]
+        self._page, self._through = Page(), 0
+
+    def lowered(self, number: int) -> Floats:
+        """By how much each artwork is less welcome, in parts of the mean of the title's scores, shape (K,).
+
+        ``number`` counts the titles for which one is to be chosen; they are asked for in turn.
+        """
+        at = self._open[number]
+        for before in range(self._through, at):
+            place = self._given[before]
+            if place is not None:
+                self._page.add(self._looks[before], place)
+        self._through = at + 1
+        return self._strength * self._page.likeness(self._looks[at])
+
+    def add(self, number: int, place: int) -> None:
+        """What was chosen there."""
+        self._page.add(self._looks[self._open[number]], place)

@@ -85,8 +85,11 @@ class Publication:
         packed = pack(factor)
         for number, title in enumerate(titles):
             part = slice(sums.starts[number], sums.starts[number] + len(title.artworks))
+            state = self._book.titles.get(title.title_id)
             try:
-                self._gate.check(title, sums.gram[part], mean[part], factor[part])
+                self._gate.check(
+                    title, sums.gram[part], mean[part], factor[part], held=None if state is None else state.held
+                )
             except Unsound as reason:
                 yield title, reason
                 continue

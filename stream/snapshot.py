@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from stream.choice import artwork_keys, choose_thompson, choose_uniform, draws, floor_draw, key_of
+from stream.choice import artwork_keys, key_of
+from stream.choosing import MIN_SD, choose_artworks, score
 from stream.features import CAST, FeatureSpace
 from stream.posterior import unpack_lower
 
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from stream.records import Policy, Snapshot
 
     Floats = NDArray[np.float64]
-
-#: No score is known better than this, so that a propensity can always be computed.
-MIN_SD = 1e-9
 
 
 class ServableTitle:
@@ -36,6 +35,15 @@ class ServableTitle:
         The snapshot's.
     impressions
         Exact counts, shape (K,).
+    key, keys
+        The hashed names of the title and of its artworks, the latter of shape (K,).
+    space
+        The d features.
+    weights
+        Of each artwork its mean and the d columns of its factor, one under the other: shape (K (d + 1), d). One
+        product with a context gives every mean and the components of every deviation.
+    popular
+        Mean and standard deviation of each artwork's reward, whoever looks, shapes (K,).
 
     Raises
     ------
@@ -45,19 +53,17 @@ class ServableTitle:
     """
 
     __slots__ = (
-        "_cast",
-        "_factor",
-        "_keys",
-        "_mean",
-        "_popular",
-        "_space",
-        "_title_key",
         "artwork_ids",
         "impressions",
+        "key",
+        "keys",
         "learned_through_ms",
+        "popular",
         "published_ms",
+        "space",
         "title_id",
         "version",
+        "weights",
     )
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -70,19 +76,20 @@ class ServableTitle:
             raise ValueError("it lists no artworks")
         if len(set(self.artwork_ids)) < len(self.artwork_ids):
             raise ValueError("it lists an artwork twice")
-        self._space = FeatureSpace(snapshot.features)
-        self._cast = snapshot.features.index(CAST) if CAST in snapshot.features else None
-        d = len(snapshot.features)
-        self._mean: Floats = np.array([artwork.held or artwork.mean for artwork in snapshot.artworks])
-        self._factor: Floats = unpack_lower(np.array([artwork.factor for artwork in snapshot.artworks]), d)
-        if not (np.isfinite(self._mean).all() and np.isfinite(self._factor).all()):
+        self.space = _space(snapshot.features)
+        count, d = len(self.artwork_ids), len(self.space)
+        mean = np.array([artwork.held or artwork.mean for artwork in snapshot.artworks])
+        factor = unpack_lower(np.array([artwork.factor for artwork in snapshot.artworks]), d)
+        if not (np.isfinite(mean).all() and np.isfinite(factor).all()):
             raise ValueError("a mean or factor is not finite")
-        if (np.diagonal(self._factor, axis1=1, axis2=2) <= 0.0).any():
+        if (np.diagonal(factor, axis1=1, axis2=2) <= 0.0).any():
             raise ValueError("a factor's diagonal is not positive: it is no Cholesky factor")
-        self._keys = artwork_keys(self.title_id, self.artwork_ids)
-        self._title_key = key_of(self.title_id)
+        weights = np.concatenate([mean[:, None], np.swapaxes(factor, 1, 2)], axis=1)
+        self.weights: Floats = weights.reshape(count * (d + 1), d)
+        self.keys = artwork_keys(self.title_id, self.artwork_ids)
+        self.key = key_of(self.title_id)
         self.impressions: Floats = np.array([float(artwork.impressions) for artwork in snapshot.artworks])
-        self._popular = _popular(snapshot) or _without_context(snapshot, self.impressions)
+        self.popular = _popular(snapshot) or _without_context(snapshot, self.impressions)
 
     def only(self, artwork_ids: Collection[str]) -> Self | None:
         """The same title with those artworks alone: itself if it has no others, None if it has none of them.
@@ -96,13 +103,30 @@ class ServableTitle:
         if not kept:
             return None
         part = object.__new__(type(self))
-        for name in ("title_id", "version", "learned_through_ms", "published_ms", "_cast", "_space", "_title_key"):
+        for name in ("title_id", "key", "version", "learned_through_ms", "published_ms", "space"):
             setattr(part, name, getattr(self, name))
         part.artwork_ids = tuple(self.artwork_ids[i] for i in kept)
-        part._mean, part._factor, part._keys = self._mean[kept], self._factor[kept], self._keys[kept]
+        d = len(self.space)
+        part.weights = self.weights.reshape(-1, d + 1, d)[kept].reshape(-1, d)
+        part.keys = self.keys[kept]
         part.impressions = self.impressions[kept]
-        part._popular = self._popular[0][kept], self._popular[1][kept]
+        part.popular = self.popular[0][kept], self.popular[1][kept]
         return part
+
+    def add_cast(self, scores: Floats, cast: Sequence[float]) -> None:
+        """Add what the people whom the artworks show do to scores of shape (K or more, d + 1 or more).
+
+        Parameters
+        ----------
+        scores
+            Of each artwork the mean and the components of the deviation.
+        cast
+            The member's affinity to the people each artwork shows, shape (K,).
+        """
+        if CAST in self.space.columns:
+            d = len(self.space)
+            column = self.weights.reshape(-1, d + 1, d)[:, :, self.space.columns.index(CAST)]
+            scores[: len(column), : d + 1] += np.asarray(cast)[:, None] * column
 
     def scores(
         self, context: Mapping[str, float], policy: Policy, cast: Sequence[float] | None = None
@@ -118,16 +142,8 @@ class ServableTitle:
         cast
             The member's affinity to the people each artwork shows, shape (K,); None: to nobody.
         """
-        if policy == "popular":
-            return self._popular
-        x = self._space.vector(context)
-        mean, spread = self._mean @ x, x @ self._factor
-        if cast is not None and self._cast is not None:
-            affinity = np.asarray(cast)
-            mean = mean + affinity * self._mean[:, self._cast]
-            spread = spread + affinity[:, None] * self._factor[:, self._cast]
-        sd = np.sqrt(np.einsum("kj,kj->k", spread, spread))
-        return mean, np.maximum(sd, MIN_SD)
+        mean, sd = score([self], len(self.artwork_ids), context, policy, [cast])
+        return mean[0], sd[0]
 
     def choose(
         self,
@@ -139,32 +155,15 @@ class ServableTitle:
         floor: float,
         exploration: float = 1.0,
         cast: Sequence[float] | None = None,
-        lowered: Floats | None = None,
     ) -> tuple[int, float]:
-        """The artwork's index for a member, and its exact propensity: a pure function of the arguments.
-
-        Parameters
-        ----------
-        context, policy, cast
-            As for :meth:`scores`; ``explore`` chooses uniformly.
-        member_key, bucket
-            Whose draws, and which.
-        floor
-            The share of uniform choice.
-        exploration
-            The width of the draw: 1 is Thompson sampling's, next to nothing is greedy.
-        lowered
-            By how much each artwork's mean score is lowered, in parts of the mean of them all, shape (K,); None:
-            not at all. It is what :mod:`stream.page` asks for, and nothing to a uniform choice.
-        """
-        z = draws(member_key, bucket, self._keys)
-        if policy == "explore":
-            return choose_uniform(z)
-        mean, sd = self.scores(context, policy, cast)
-        sd = np.maximum(exploration * sd, MIN_SD)
-        if lowered is not None:
-            mean = mean - lowered * max(float(mean.sum()) / len(mean), 0.0)
-        return choose_thompson(mean, sd, z, floor_draw(member_key, bucket, self._title_key), floor)
+        """The artwork's index for a member, and its exact propensity: :func:`choose_artworks` of one title."""
+        places, propensities = choose_artworks(
+            *([self], context, policy, member_key, np.array([bucket])),
+            floor=floor,
+            exploration=exploration,
+            casts=[cast],
+        )
+        return int(places[0]), float(propensities[0])
 
 
 def _popular(snapshot: Snapshot) -> tuple[Floats, Floats] | None:
@@ -195,3 +194,9 @@ def _without_context(snapshot: Snapshot, impressions: Floats) -> tuple[Floats, F
     if not np.isfinite(mean).all():
         raise ValueError("a reward or prior mean is not finite")
     return mean, np.maximum(1.0 / np.sqrt(precision), MIN_SD)
+
+
+@lru_cache(maxsize=64)
+def _space(features: tuple[str, ...]) -> FeatureSpace:
+    """One and the same for every title that has these features, so that a page's context is put into it once."""
+    return FeatureSpace(features)

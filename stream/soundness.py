@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from stream.records import Title
@@ -21,6 +23,10 @@ class Unsound(Exception):
 class SoundnessGate:
     """Compares a title's posterior with the one that passed last.
 
+    What passed is in memory alone. A learner that starts, or is given a title, compares the first posterior with
+    the weights that the title was chosen by when it was last stored (setting ``hold``), and takes it that nothing
+    was learned since: what was refused before a restart is refused after it.
+
     Parameters
     ----------
     max_jump
@@ -31,7 +37,9 @@ class SoundnessGate:
         self._max_jump = max_jump
         self._passed: dict[str, tuple[tuple[str, ...], Floats, Floats]] = {}
 
-    def check(self, title: Title, gram: Floats, mean: Floats, factor: Floats) -> None:
+    def check(
+        self, title: Title, gram: Floats, mean: Floats, factor: Floats, held: Mapping[str, Floats] | None = None
+    ) -> None:
         """Let a posterior pass, and remember it.
 
         Parameters
@@ -40,6 +48,8 @@ class SoundnessGate:
             Whose K artworks, in the catalogue's order.
         gram, mean, factor
             S, posterior means and Cholesky factors, shapes (K, d, d), (K, d) and (K, d, d).
+        held
+            The weights that the title is chosen by, by artwork: to compare with where none has passed yet.
 
         Raises
         ------
@@ -52,6 +62,9 @@ class SoundnessGate:
         evidence = gram[:, 0, 0].copy()
         typical = gram[:, 0, :] / np.maximum(evidence, 1e-9)[:, None]  # the mean context each was shown in
         expected = np.einsum("kd,kd->k", typical, mean)
+        known = held or {}
+        if title.title_id not in self._passed and all(len(known.get(name, ())) == mean.shape[1] for name in ids):
+            self._passed[title.title_id] = ids, np.array([known[name] for name in ids]), evidence
         before = self._passed.get(title.title_id)
         if before is not None and before[0] == ids and before[1].shape == mean.shape:
             moved = np.abs(expected - np.einsum("kd,kd->k", typical, before[1]))

@@ -38,8 +38,11 @@ class FakeMessage:
 
 
 def some_settings(**changes: Any) -> Settings:
-    """Settings of a worker called ``tester``, which takes in what happened long ago: the tests' stories did."""
-    return load(**({"worker_id": "tester", "max_behind_days": 0} | changes))
+    """Settings of a worker called ``tester``, which takes in what happened long ago: the tests' stories did.
+
+    It learns all that the one member of these stories was shown, however often.
+    """
+    return load(**({"worker_id": "tester", "max_behind_days": 0, "impressions_per_hour": 0} | changes))
 
 
 def some_title(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START_MS = 1_760_000_000_000
-RULES = ViewingRules.of(Settings())
+RULES = ViewingRules.of(Settings(plays_per_day=0, title_once=False))
 THEMES = ("comedy", "horror", "romance")
 
 
@@ -373,9 +373,9 @@ def test_the_expected_rewards_are_those_that_viewing_gives() -> None:
     duplicates = 0
     for play in app.plays:
         title = titles[play.title_id]
-        outcome, change = members[play.member_id].watch(play, title.themes, title.runtime_seconds, RULES)
+        outcome, changes = members[play.member_id].watch(play, title.themes, title.runtime_seconds, RULES)
         duplicates += outcome == "duplicate"
-        if change is not None:
+        for change in changes:
             rewards[change.impression_id] += change.credit  # type: ignore[assignment]
     assert duplicates >= report.repeated_plays
     assert sum(reward > 0 for reward in rewards.values()) == report.rewards_expected

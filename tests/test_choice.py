@@ -21,8 +21,8 @@ from stream.choice import (
     key_of,
     policy_of,
     time_bucket,
-    win_probability,
 )
+from stream.propensity import win_probability
 
 ARTWORKS = ("couple", "comedian", "bench", "friends", "professor")
 MEMBERS = 200_000

@@ -24,6 +24,9 @@ from prometheus_client import CollectorRegistry
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask
 from consumers.viewing import ViewingTask
+from producers.audience import Audience
+from producers.audience_world import World, WorldRules
+from producers.event_clock import EventClock, room_ms
 from stream.codec import decode, encode
 from stream.dead_letters import REPLAY_HEADER
 from stream.errors import DecodeError
@@ -353,3 +356,20 @@ def test_neighbours_of_what_is_refused_are_taken_in():
     written = viewing.handle(*plays)
     assert [output.value for output in written[DEAD_LETTERS]] == [encode(plays[1]), encode(plays[3])]
     assert decode(Taste, written[TASTES][0].value).views == 3
+
+
+# --- the made-up audience
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0, 900.0, 1e6])
+@pytest.mark.parametrize("days", [0, 1, 7])
+def test_a_made_up_audience_keeps_within_the_limits(seconds, days):
+    """However long it runs: what it has watched before it comes, too, is young enough for the workers."""
+    audience = Audience(World([some_title("film"), some_title("series")], 1, WorldRules(members=50)))
+    room = room_ms(days, audience)
+    clock = EventClock.ending_now(seconds, 600.0, audience.longest_ms, most_ms=room, wall_ms=lambda: NOW_MS)
+    assert min(play.played_ms for play in audience.history()) >= -audience.history_ms
+    first_ms = clock.now_ms() - audience.history_ms
+    assert days == 0 or first_ms > NOW_MS - days * DAY_MS
+    if seconds in {60.0, 900.0} and days == 7:  # the demo's: there is room for all of it
+        assert clock.now_ms() == NOW_MS - audience.longest_ms - round(seconds * 599 * 1000)

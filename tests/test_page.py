@@ -73,7 +73,9 @@ def test_it_is_off_unless_asked_for() -> None:
     with choosing(tables()) as chooser:
         for member in (PERSONAL[0], POPULAR[0], EXPLORE[0]):
             alone = [chooser.choose(member, title_id) for title_id in TITLES]
-            assert _shown(chooser, member) == [(c.artwork_id, c.propensity) for c in alone]
+            together = _shown(chooser, member)
+            assert [name for name, _ in together] == [choice.artwork_id for choice in alone]
+            assert [chance for _, chance in together] == pytest.approx([c.propensity for c in alone], rel=1e-12)
 
 
 def _shown(chooser: ArtworkChooser, member: str) -> list[tuple[str, float]]:

@@ -27,8 +27,10 @@ SHOWN = {f"i{n}": some_impression(f"i{n}", shown_ms=START_MS + n * HOUR_MS) for 
 
 
 def watch(member, play, themes=COMEDY, runtime=RUNTIME, rules=RULES):
-    """One record; what became of it and its reward change."""
-    return member.watch(play, themes, runtime, rules)
+    """One record; what became of it and its reward change: without limits there is one at most."""
+    outcome, changes = member.watch(play, themes, runtime, rules)
+    assert len(changes) <= 1
+    return outcome, changes[0] if changes else None
 
 
 def play_of(impression_id, play_id, hours, watched_seconds):

@@ -7,19 +7,22 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from consumers.chooser.contexts import Viewer, check_context, check_id, merge
 from consumers.chooser.counts import ChoiceCounts
 from consumers.chooser.follower import KafkaTables, TableFollower
 from producers import token
-from stream.choice import Choice, choose_uniform, draws, key_of, policy_of, time_bucket
+from stream.choice import Choice, choose_uniform, draws, key_of, policy_of, time_buckets
+from stream.choosing import choose_artworks
 from stream.errors import KeyartError
 from stream.features import CAST, cast_affinity
-from stream.page import Page
+from stream.page import Variety
 from stream.records import MAX_FEATURES, Impression
 from stream.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from consumers.chooser.candidates import Candidates, ServedTitle
     from consumers.chooser.follower import Handlers, Tables
@@ -177,7 +180,7 @@ class ArtworkChooser:
         if served is None:
             unread = "" if self.ready else ", which has not been read yet"
             raise UnknownTitle(f"title {title_id!r} is not in the catalogue{unread}")
-        return self._choose(viewer, served, served.require(canvas))
+        return self._choose(viewer, [(served, served.require(canvas))])[0]
 
     def choose_page(
         self,
@@ -199,13 +202,12 @@ class ArtworkChooser:
             As for :meth:`choose`.
         """
         viewer = self._viewer(member_id, context, canvas)
-        page = Page() if self._variety and viewer.policy != "explore" else None
-        choices = []
+        page = []
         for served in [self._served(title_id) for title_id in title_ids]:
             candidates = None if served is None else served.candidates(canvas)
             if served is not None and candidates is not None:
-                choices.append(self._choose(viewer, served, candidates, page))
-        return choices
+                page.append((served, candidates))
+        return self._choose(viewer, page)
 
     def _viewer(self, member_id: str, given: Mapping[str, float] | None, canvas: str | None) -> Viewer:
         check_id("member_id", member_id)
@@ -223,44 +225,58 @@ class ArtworkChooser:
             check_id("title_id", title_id)
         return served
 
-    def _choose(
-        self, viewer: Viewer, served: ServedTitle, candidates: Candidates, page: Page | None = None
-    ) -> Choice:
-        snapshot, version, context = candidates.snapshot, None, viewer.context
-        bucket = time_bucket(viewer.key, served.key, viewer.now_ms, self._bucket_ms)
-        if snapshot is not None:
-            version = snapshot.version
-            cast = None
-            if candidates.people is not None and len(context) < MAX_FEATURES:
-                cast = [cast_affinity(viewer.taste, people) for people in candidates.people]
-            place, propensity = snapshot.choose(
-                *(context, viewer.policy, viewer.key, bucket),
+    def _choose(self, viewer: Viewer, page: Sequence[tuple[ServedTitle, Candidates]]) -> list[Choice]:
+        """Choose for each title of a page, all in one go."""
+        if not page:
+            return []
+        keys = np.array([served.key for served, _ in page], dtype=np.uint64)
+        buckets = time_buckets(viewer.key, keys, viewer.now_ms, self._bucket_ms)
+        on_page = [_OnPage(viewer, *one) for one in page]
+        known = [number for number, one in enumerate(on_page) if one.snapshot is not None]
+        chosen = {
+            number: self._without_snapshot(viewer, one.candidates, int(buckets[number]))
+            for number, one in enumerate(on_page)
+            if one.snapshot is None
+        }
+        if known:
+            variety = None
+            if self._variety and viewer.policy != "explore":
+                given = [chosen[number][0] if number in chosen else None for number in range(len(page))]
+                variety = Variety(self._variety, [one.candidates.looks for one in on_page], given)
+            places, propensities = choose_artworks(
+                [snapshot for one in on_page if (snapshot := one.snapshot) is not None],
+                *(viewer.context, viewer.policy, viewer.key, buckets[known]),
                 floor=self._floor,
                 exploration=self._exploration,
-                cast=cast,
-                lowered=None if page is None else self._variety * page.likeness(candidates.looks),
+                casts=[on_page[number].cast for number in known],
+                variety=variety,
             )
-            if cast is not None and cast[place]:
-                context = context | {CAST: cast[place]}
-        else:
-            place, propensity = 0, 1.0
-            if viewer.policy == "explore":
-                place, propensity = choose_uniform(draws(viewer.key, bucket, candidates.keys))
-            self.counts.without_snapshot.add()
-        if page is not None:
-            page.add(candidates.looks, place)
+            chosen |= zip(known, zip(places.tolist(), propensities.tolist(), strict=True), strict=True)
+        return [self._choice(viewer, one, *chosen[number]) for number, one in enumerate(on_page)]
+
+    def _without_snapshot(self, viewer: Viewer, candidates: Candidates, bucket: int) -> tuple[int, float]:
+        """The first artwork, or any of them to a member who explores."""
+        self.counts.without_snapshot.add()
+        if viewer.policy == "explore":
+            return choose_uniform(draws(viewer.key, bucket, candidates.keys))
+        return 0, 1.0
+
+    def _choice(self, viewer: Viewer, one: _OnPage, place: int, propensity: float) -> Choice:
+        context = viewer.context
+        if one.cast is not None and one.cast[place]:
+            context = context | {CAST: one.cast[place]}
         self.counts.by_policy[viewer.policy].add()
         shown = Impression(
             impression_id=f"{self._prefix}-{next(self._serial):x}",
             shown_ms=viewer.now_ms,
             member_id=viewer.member_id,
-            title_id=served.title.title_id,
-            artwork_id=candidates.artwork_ids[place],
+            title_id=one.served.title.title_id,
+            artwork_id=one.candidates.artwork_ids[place],
             context=context,
             policy=viewer.policy,
             propensity=propensity,
-            snapshot_version=version,
-            canvas=candidates.canvases[place],
+            snapshot_version=None if one.snapshot is None else one.snapshot.version,
+            canvas=one.candidates.canvases[place],
         )
         return Choice(
             title_id=shown.title_id,
@@ -268,7 +284,23 @@ class ArtworkChooser:
             propensity=propensity,
             policy=viewer.policy,
             context=context,
-            snapshot_version=version,
+            snapshot_version=shown.snapshot_version,
             impression_id=shown.impression_id,
             token=token.sign(shown, self._secret),
         )
+
+
+class _OnPage:
+    """A title of a page: what competes, and how much the member likes the people that each artwork shows.
+
+    ``cast`` is None where nobody is shown, or nothing is known of the artworks.
+    """
+
+    __slots__ = ("candidates", "cast", "served", "snapshot")
+
+    def __init__(self, viewer: Viewer, served: ServedTitle, candidates: Candidates) -> None:
+        self.served, self.candidates, self.snapshot = served, candidates, candidates.snapshot
+        self.cast: list[float] | None = None
+        people = candidates.people
+        if people is not None and self.snapshot is not None and len(viewer.context) < MAX_FEATURES:
+            self.cast = [cast_affinity(viewer.taste, of_artwork) for of_artwork in people]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from stream.dead_letters import Letter, read_mark
+from stream.dead_letters import Letter, is_replayed, read_mark
 from stream.errors import InputError
 from stream.kafka import Admin, RangeReader
 from stream.topics import DEAD_LETTERS
@@ -75,6 +75,13 @@ class Selection:
         )
 
 
+class History(NamedTuple):
+    """What became of letters: the places of those that were put back, and of those that died again (as text)."""
+
+    replayed: frozenset[Place]
+    died_again: frozenset[str]
+
+
 class DeadLetterBox:
     """All dead letters that are there now. Those that come later are not seen.
 
@@ -95,21 +102,28 @@ class DeadLetterBox:
             begin = admin.begin_offsets(DEAD_LETTERS, partitions)
             end = admin.end_offsets(DEAD_LETTERS, partitions)
         self._ranges = {partition: (begin[partition], end[partition]) for partition in partitions}
-        self._replayed: frozenset[Place] | None = None
+        self._history: History | None = None
 
-    def replayed(self) -> frozenset[Place]:
-        """The letters that were put back; looked up once."""
-        if self._replayed is None:
-            found: set[Place] = set()
+    def history(self) -> History:
+        """What became of letters; looked up once."""
+        if self._history is None:
+            replayed: set[Place] = set()
+            died_again: set[str] = set()
 
             def take(message: Message) -> None:
                 offsets = read_mark(message)
                 if offsets is not None:
-                    found.update((message.partition, offset) for offset in offsets)
+                    replayed.update((message.partition, offset) for offset in offsets)
+                elif is_replayed(message):
+                    died_again.add(Letter.read(message).replay_of)
 
             self._read(self._ranges, take)
-            self._replayed = frozenset(found)
-        return self._replayed
+            self._history = History(frozenset(replayed), frozenset(died_again))
+        return self._history
+
+    def replayed(self) -> frozenset[Place]:
+        """The letters that were put back."""
+        return self.history().replayed
 
     def letters(self, selection: Selection, take: Callable[[Letter], object]) -> None:
         """Have ``take`` look at each letter that is meant, those of a partition oldest first."""

@@ -154,32 +154,33 @@ class Replay:
         shown = self._shown_before() if wanted else {}
         span_ms = round(self._settings.duplicate_seconds * 1000)
         for place, impression in wanted:
-            times = shown.setdefault(impression.impression_id, [])
+            times = shown.setdefault((impression.title_id, impression.impression_id), [])
             is_repeated = any(abs(shown_ms - impression.shown_ms) <= span_ms for shown_ms in times)
             (plan.repeated if is_repeated else plan.put_back).add(place)
             times.append(impression.shown_ms)
         return plan
 
-    def _shown_before(self) -> dict[str, list[int]]:
+    def _shown_before(self) -> dict[tuple[str, str], list[int]]:
         """The impressions that were put back before, and when they were shown.
 
         The learner would not know them again: its memory of ids is a minute long, and they may be days old. Those
-        that were mended are not here as they were written, and are left out.
+        that were mended are not here as they were written, and are left out; so are those that only died again.
         """
-        shown: dict[str, list[int]] = {}
+        shown: dict[tuple[str, str], list[int]] = {}
+        history = self._box.history()
         name = IMPRESSIONS.full_name(self._settings.topic_prefix)
 
         def note(letter: Letter) -> None:
-            if letter.topic == name:
+            if letter.topic == name and letter.place not in history.died_again:
                 try:
                     impression = decode(Impression, letter.value)
                 except DecodeError:
                     return
-                shown.setdefault(impression.impression_id, []).append(impression.shown_ms)
+                key = impression.title_id, impression.impression_id
+                shown.setdefault(key, []).append(impression.shown_ms)
 
-        replayed = self._box.replayed()
-        if replayed:
-            self._box.letters(Selection(places=replayed), note)
+        if history.replayed:
+            self._box.letters(Selection(places=history.replayed), note)
         return shown
 
     def run(self, plan: Plan, progress: Progress = lambda _done, _of: None) -> int:

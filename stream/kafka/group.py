@@ -13,12 +13,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import FencedInstanceIdError, IllegalStateError, KafkaError, KafkaTimeoutError
+from kafka.errors import FencedInstanceIdError, IllegalStateError, KafkaTimeoutError
 
 from stream.errors import BrokerUnavailable, WorkerFailed
-from stream.kafka.client import Message, consumer_options, options, plainly, position_of
+from stream.kafka.client import Message, consumer_options, plainly, position_of
+from stream.kafka.fencing import holders, tells_of_fencing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -162,27 +163,18 @@ class GroupReader:
     def is_replaced(self, failure: BaseException) -> bool:
         """Whether another process has joined the group under this worker's name since we did.
 
-        Only a name of the worker's own (``worker_id``) can be taken. The failure that ended the session may say
-        so; a transaction that the other's producer has ended does not, so then the group is asked who goes by the
-        name now. While a join of ours is under way the answer would not be known to be another's.
+        The failure that ended the session may say so. A transaction that the other's producer has ended does not,
+        so then the group is asked; not while a join of ours is under way, which would look like another's.
         """
-        name, coordinator = self._settings.worker_id, self._client._coordinator  # noqa: SLF001
-        if not name or not self._member:
+        coordinator = self._client._coordinator  # noqa: SLF001 - there is no public way
+        if not self._settings.worker_id or not self._member:
             return False
-        if _is_fenced(failure):
+        if tells_of_fencing(failure):
             return True
         if self._join is not None or coordinator.need_rejoin():
             return False
-        try:
-            asking = KafkaAdminClient(**options(self._settings, "admin"))
-            try:
-                members = asking.describe_groups([coordinator.group_id])[coordinator.group_id]["members"]
-            finally:
-                asking.close()
-        except (KafkaError, KeyError):
-            return False  # nobody answers: should it be so, it shows again when somebody does
-        holders = {member["member_id"] for member in members if member["group_instance_id"] == name}
-        return bool(holders) and self._member not in holders
+        named = holders(self._settings, coordinator.group_id)
+        return bool(named) and self._member not in named
 
     def metadata(self) -> Any | None:
         """The membership under which everything polled so far may be committed; None during a rebalance.
@@ -278,12 +270,3 @@ class GroupReader:
     def close(self) -> None:
         """Leave the group. Nothing is committed."""
         self._client.close(autocommit=False, timeout_ms=3000)
-
-
-def _is_fenced(failure: BaseException | None) -> bool:
-    """Whether a failure comes of the broker's word that our name has gone to another."""
-    while failure is not None:
-        if isinstance(failure, FencedInstanceIdError):
-            return True
-        failure = failure.__cause__
-    return False

@@ -1,9 +1,13 @@
 """Logging in to a cluster and speaking TLS with it; and who is refused is told so at once.
 
 The client goes on trying a broker that refuses a login or has a false certificate until its time is up, and then
-says that no broker answers. It means to remember such a failure, but never sees it: the error stays in the future
-of the connection. So the client is given a manager of connections that looks there while it bootstraps. Later a
-refusal is like any other broken connection: whoever depends on it starts over, and meets it here.
+says that no broker answers. Two faults lead to that, and it is given a manager of connections that mends them:
+
+* It means to remember such a failure, but never sees it: the error stays in the future of the connection. The
+  manager looks there while the client bootstraps. Later a refusal is like any other broken connection: whoever
+  depends on it starts over, and meets it here.
+* It throws away what it has just received if the connection's end came along with it, and a broker that refuses
+  somebody hangs up. The manager's connections take what came first, and meet the end after it.
 """
 
 from __future__ import annotations
@@ -126,6 +130,17 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         if self.cluster.is_bootstrap(node_id):
             connection.init_future.add_errback(partial(self._failed, node_id))
         return connection
+
+    async def _build_transport(self, *args: Any, **options: Any) -> Any:
+        transport = await super()._build_transport(*args, **options)
+        receive = transport._sock_recv  # noqa: SLF001 - there is no public way
+
+        def received_first() -> tuple[bytes, Exception | None]:
+            data, error = receive()
+            return data, None if data else error
+
+        transport._sock_recv = received_first  # noqa: SLF001
+        return transport
 
     def _failed(self, node_id: Any, error: Exception) -> None:
         refusal = _refusal(error)

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from apache import ApacheBroker, NoApacheKafka
 from kafka import KafkaAdminClient
-from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourcePatternFilter,
+    ResourceType,
+)
+from waiting import until
 
 from stream import access
 from stream.kafka.client import options
@@ -67,12 +77,24 @@ class SecuredBroker(ApacheBroker):
 
     def allow(self, settings: Settings, role: str) -> None:
         """Give the user of a role what the role needs, and nothing else."""
+        wanted = set(acls(settings.topic_prefix, role))
         admin = KafkaAdminClient(**options(settings, "acls"))
+
+        def known() -> bool:
+            found, _ = admin.describe_acls(
+                ACLFilter(
+                    *(f"User:{access.user_of(role)}", None, ACLOperation.ANY, ACLPermissionType.ANY),
+                    ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY),
+                )
+            )
+            return wanted <= set(found)
+
         try:
-            answer = admin.create_acls(list(acls(settings.topic_prefix, role)))
+            answer = admin.create_acls(list(wanted))
+            assert not answer["failed"], answer
+            until(known, "the broker knows what its controller agreed to")
         finally:
             admin.close()
-        assert not answer["failed"], answer
 
     def _login(self) -> dict[str, object]:
         return self.login(ADMIN, "PLAIN")

@@ -207,24 +207,26 @@ def test_offsets_that_were_refused_do_not_come_back(checkpoint, member, join, wi
     until(lambda: wire.committed("learner") == {place: 3}, "the new offset, and none but it")
 
 
-@pytest.mark.parametrize("step", ["second record", "offsets", "commit"])
-def test_the_broker_hangs_until_time_has_run_out(step, settings, private_broker):
+def test_the_broker_hangs_until_time_has_run_out(settings, private_broker):
     """A broker that sleeps through every time limit and wakes up: all is there, or it is said to have failed."""
     theirs = private_broker.settings(settings).model_copy(update={"transaction_seconds": 2.0})
     member = Member(theirs)
     turn_all([member], lambda: member.owned, "a place in the group")
-    checkpoint = Checkpoint(theirs, member.reader.metadata())
-    assert checkpoint.commit(1)
 
     def hang(committer):
         committer._client.flush()
         private_broker.freeze()
-        thawing = threading.Timer(1.2 * theirs.transaction_seconds, private_broker.thaw)
-        thawing.start()
+        threading.Timer(1.2 * theirs.transaction_seconds, private_broker.thaw).start()
 
+    checkpoint = Checkpoint(theirs, member.reader.metadata())
+    assert checkpoint.commit(1)
     with closing(Wire(theirs)) as wire:
-        reported = checkpoint.commit(7, step, hang)
-        assert checkpoint.done == 1
-        judge(wire, checkpoint, reported, 7, (1, 1, 1))
-        checkpoint.close()
-        member.reader.close()
+        before = (1, 1, 1)
+        for number, step in enumerate(("second record", "offsets", "commit")):
+            reported = checkpoint.commit(10 + number, step, hang)
+            assert checkpoint.done == number + 1
+            before = judge(wire, checkpoint, reported, 10 + number, before)
+            turn_all([member], lambda: member.owned, "it is a member")
+            checkpoint.metadata = member.reader.metadata()
+    checkpoint.close()
+    member.reader.close()

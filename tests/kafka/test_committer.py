@@ -7,6 +7,7 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
+from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from members import Member, turn_all
 from waiting import until
@@ -181,9 +182,10 @@ def test_a_record_that_cannot_be_sent_is_a_failed_worker(committer, metadata, wi
         ours.commit([], offsets(wire, 7), metadata)
 
 
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
 @pytest.mark.apache_kafka
-def test_a_commit_that_does_not_return_is_noticed(settings, wire, metadata, monkeypatch):
-    """The client's commit has no time limit: ours ends the process, and the broker ends the transaction."""
+def test_a_commit_that_does_not_return_is_noticed(call, settings, wire, metadata, monkeypatch):
+    """The client's calls have no time limit: ours ends the process, and the broker ends the transaction."""
     hung = threading.Event()
     said = []
 
@@ -193,11 +195,27 @@ def test_a_commit_that_does_not_return_is_noticed(settings, wire, metadata, monk
 
     brisk = settings.model_copy(update={"transaction_seconds": 2.0})
     ours = Committer(brisk, f"{settings.topic_prefix}learner.hangs", on_hang=on_hang)
-    commit = ours._client.commit_transaction
-    monkeypatch.setattr(ours._client, "commit_transaction", lambda: (hung.wait(30), commit()))
+    really = getattr(ours._client, call)
+    monkeypatch.setattr(ours._client, call, lambda *given: (hung.wait(30), really(*given)))
     with pytest.raises(WorkerFailed, match="the checkpoint did not commit"):
         ours.commit(OUTPUTS[:1], offsets(wire, 7), metadata)
     assert said == ["committing a transaction"]
     assert written(wire) == []
     assert wire.committed("learner") == {}
     ours.close()
+
+
+def test_a_beginning_that_does_not_return_is_noticed(settings, monkeypatch):
+    """A producer that never gets its id is noticed too."""
+    hung = threading.Event()
+    said = []
+
+    def on_hang(doing):
+        said.append(doing)
+        hung.set()
+
+    really = KafkaProducer.init_transactions
+    monkeypatch.setattr(KafkaProducer, "init_transactions", lambda client: (hung.wait(30), really(client)))
+    brisk = settings.model_copy(update={"transaction_seconds": 2.0, "connect_seconds": 1.0})
+    Committer(brisk, f"{settings.topic_prefix}learner.hangs", on_hang=on_hang).close()
+    assert said == ["init_transactions"]

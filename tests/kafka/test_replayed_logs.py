@@ -59,7 +59,9 @@ def test_a_file_is_delivered_in_its_order(settings: Settings, wire: Wire, tmp_pa
     file = tmp_path / "log.jsonl"
     file.write_bytes(impressions(7000))
     calls: list[tuple[int, int | None]] = []
-    assert replay_lines(settings, file, progress=lambda *call: calls.append(call)) == Delivered(0, 7000, 0)
+    assert replay_lines(settings, file, keep_times=True, progress=lambda *call: calls.append(call)) == Delivered(
+        0, 7000, 0
+    )
     assert [record.value for record in wire.read("impressions")] == [o.value for o in read_lines(file)]
     assert {total for _, total in calls} == {7000}
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
@@ -77,7 +79,7 @@ def test_a_catalogue_arrives_before_what_needs_it(settings: Settings, wire: Wire
     def look(done: int, _total: int | None) -> None:
         seen.append((done, len(wire.read("catalogue")), len(wire.read("impressions"))))
 
-    assert replay_lines(settings, file, progress=look) == Delivered(1, 10, 0)
+    assert replay_lines(settings, file, keep_times=True, progress=look) == Delivered(1, 10, 0)
     assert seen == [(1, 1, 0), (11, 1, 10)]
 
 
@@ -93,20 +95,31 @@ def test_nothing_of_a_bad_file_is_sent(settings: Settings, wire: Wire, tmp_path:
 def test_what_the_standard_input_held_before_a_bad_line(
     settings: Settings, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be read only once: the error says how many records were delivered, and they were."""
+    """With its own times it is sent as it comes: the error says how many records were delivered, and they were."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(impressions(100) + b"{}\n")))
     with pytest.raises(InputError, match=r"standard input:101: .*; 100 records before it were delivered"):
-        replay_lines(settings, Path("-"))
+        replay_lines(settings, Path("-"), keep_times=True)
     assert len(wire.read("impressions")) == 100
 
 
-def test_a_pipe_is_read_once(settings: Settings, wire: Wire, tmp_path: Path) -> None:
-    """What cannot be read twice is not checked first: that would leave nothing to send."""
+def test_nothing_of_a_bad_standard_input_is_sent_if_times_are_moved(
+    settings: Settings, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept until its end is known, and is checked by then."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(impressions(100) + b"{}\n")))
+    with pytest.raises(InputError, match=r"^standard input:101: "):
+        replay_lines(settings, Path("-"))
+    assert wire.read("impressions") == []
+
+
+@pytest.mark.parametrize("keep_times", [True, False], ids=["times kept", "times moved"])
+def test_a_pipe_is_read_once(settings: Settings, wire: Wire, tmp_path: Path, keep_times: bool) -> None:
+    """What cannot be read twice is not checked first, which would leave nothing to send; or it is kept."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(impressions(100),), daemon=True)
     writer.start()
-    assert replay_lines(settings, pipe) == Delivered(0, 100, 0)
+    assert replay_lines(settings, pipe, keep_times=keep_times) == Delivered(0, 100, 0)
     writer.join(10)
     assert len(wire.read("impressions")) == 100
 
@@ -168,7 +181,9 @@ def recount(sample: Path) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, 
 def replay(settings: Settings, sample: Path, folder: Path) -> tuple[str, tuple[str, ...]]:
     """Replay campaign all by the command: the last line of what it says, and the features to configure."""
     folder.mkdir(parents=True)
-    command = Process(settings, folder, "replay", "--open-bandit", str(sample), "--campaign", "all")
+    command = Process(
+        *(settings, folder, "replay", "--open-bandit", str(sample), "--campaign", "all", "--keep-times")
+    )
     output = command.succeed(120)
     (features,) = re.findall(r"KEYART_FEATURES=(\S+)", output)
     return output.splitlines()[-1], tuple(features.split(","))
