@@ -57,7 +57,7 @@ class RewardWatch:
         Parameters
         ----------
         now_ms
-            Event time: the latest that was learned.
+            Event time through which rewards have been read.
         """
         last = (now_ms - _SETTLE_MS) // _HOUR_MS - 1
         if last <= self._judged or not self._hours:
@@ -80,4 +80,4 @@ class RewardWatch:
         for outcome in np.diff(steps).tolist():
             self._detector.update(outcome)
             found |= self._detector.drift_detected
-        return found and rate < before
+        return found and self._detector.estimation < before

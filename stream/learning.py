@@ -82,6 +82,8 @@ class TitleBook:
         self.turned: list[str] = []
         self._half_life_ms = round(rules.half_life_days * _DAY_MS)
         self._watches: defaultdict[str, RewardWatch] = defaultdict(RewardWatch)
+        self._watch_all = RewardWatch()
+        self._rewarded_through_ms = 0
 
     def knows(self, title_id: str, artwork_id: str) -> bool:
         """Whether anything was learned of this artwork."""
@@ -110,6 +112,7 @@ class TitleBook:
         if self.rules.drift_detection:
             for record in impressions:
                 self._watches[record.title_id].shown(record.shown_ms)
+                self._watch_all.shown(record.shown_ms)
             self._watch(record.title_id for record in impressions)
         return unknown
 
@@ -127,16 +130,30 @@ class TitleBook:
         if self.rules.drift_detection:
             for record in rewards:
                 self._watches[record.title_id].rewarded(record.shown_ms, record.credit)
+                self._watch_all.rewarded(record.shown_ms, record.credit)
+                self._rewarded_through_ms = max(self._rewarded_through_ms, record.credited_ms)
             self._watch(record.title_id for record in rewards)
 
     def _watch(self, title_ids: Iterable[str]) -> None:
-        """Let titles whose reward has turned forget most of what they learned before."""
-        for title_id in dict.fromkeys(title_ids):
+        """Let titles whose reward has turned forget most of what they learned: one of them, or all together.
+
+        Hours are judged by the rewards that have been read: a learner may be ahead with its impressions, or the
+        viewing worker behind, and that is no turn.
+        """
+        if self._watch_all.turned(self._rewarded_through_ms):
+            self._lapse(self.titles)
+            return
+        named = dict.fromkeys(title_ids)
+        self._lapse([title_id for title_id in named if self._watches[title_id].turned(self._rewarded_through_ms)])
+
+    def _lapse(self, title_ids: Iterable[str]) -> None:
+        for title_id in title_ids:
             state = self.titles[title_id]
-            if self._watches[title_id].turned(state.learned_through_ms):
-                self.sums.fade(np.fromiter(state.slots.values(), dtype=np.intp), KEPT)
-                state.lapses = [*state.lapses, (state.learned_through_ms, KEPT)][-_MAX_LAPSES:]
-                self.turned.append(title_id)
+            if state.lapses and state.learned_through_ms - state.lapses[-1][0] < _DAY_MS:
+                continue  # the same turn, seen a second time
+            self.sums.fade(np.fromiter(state.slots.values(), dtype=np.intp), KEPT)
+            state.lapses = [*state.lapses, (state.learned_through_ms, KEPT)][-_MAX_LAPSES:]
+            self.turned.append(title_id)
 
     def _slots(self, records: Sequence[Impression] | Sequence[RewardChange]) -> NDArray[np.intp]:
         return np.fromiter(

@@ -103,6 +103,34 @@ def life(book, hours, rate, first_hour=0, per_hour=500, seed=1):
         book.learn_rewards([some_reward(one, 1.0) for one in shown if rng.random() < rate])
 
 
+def test_rewards_that_have_not_been_read_yet_are_no_fall():
+    """A learner that is hours ahead with its impressions waits for their rewards before it judges them."""
+    book = TitleBook(COLUMNS, RULES)
+    life(book, 30, 0.15)
+    book.learn_impressions(
+        [
+            some_impression(f"{hour}-{i}", shown_ms=START + hour * HOUR_MS + i)
+            for hour in range(30, 36)
+            for i in range(500)
+        ]
+    )
+    assert book.turned == []
+
+
+def test_many_quiet_titles_turn_together():
+    """Where each has too little to show it, all of a partition's titles say that the catalogue has turned."""
+    book, rng = TitleBook(COLUMNS, RULES), np.random.default_rng(2)
+    for hour in range(48):
+        shown = [
+            some_impression(f"{hour}-{i}", title_id=f"title-{i % 50}", shown_ms=START + hour * HOUR_MS + i)
+            for i in range(500)
+        ]
+        book.learn_impressions(shown)
+        rate = 0.15 if hour < 36 else 0.08
+        book.learn_rewards([some_reward(one, 1.0) for one in shown if rng.random() < rate])
+    assert sorted(book.turned) == sorted(f"title-{i}" for i in range(50))
+
+
 class TestForgetting:
     """What an alarm does to what was learned."""
 
