@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,28 +104,25 @@ class FeatureSpace:
 
     def rows(self, contexts: Sequence[Mapping[str, float]]) -> Rows:
         """Many rows at once, without the zeros."""
-        index = self._index
-        columns: list[list[int]] = []
-        values: list[list[float]] = []
-        given = 0
-        for context in contexts:
-            here, numbers = [0], [1.0]
-            for name, value in context.items():
-                column = index.get(name)
-                if column is not None:
-                    here.append(column)
-                    numbers.append(value)
-            given += len(context)
-            columns.append(here)
-            values.append(numbers)
-        lengths = np.fromiter(map(len, columns), dtype=np.intp, count=len(columns))
-        total = int(lengths.sum())
-        flat_columns = np.fromiter(chain.from_iterable(columns), dtype=np.intp, count=total)
-        flat_values = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=total)
+        n = len(contexts)
+        given = np.fromiter(map(len, contexts), dtype=np.intp, count=n)
+        total = int(given.sum())
+        # Names and values run through C alone: this is the innermost loop of a learner.
+        named = map(self._index.get, chain.from_iterable(contexts), repeat(-1))
+        columns = np.fromiter(named, dtype=np.intp, count=total)
+        values = np.fromiter(chain.from_iterable(c.values() for c in contexts), dtype=np.float64, count=total)
+        of = np.repeat(np.arange(n), given)
+        known = columns >= 0
+        unknown = total - int(np.count_nonzero(known))
+        if unknown:
+            of, columns, values = of[known], columns[known], values[known]
+        lengths = np.bincount(of, minlength=n)
         starts = np.cumsum(lengths) - lengths
         groups = []
         for k in np.unique(lengths).tolist():
             rows = np.flatnonzero(lengths == k)
             places = starts[rows][:, None] + np.arange(k)
-            groups.append((rows, flat_columns[places], flat_values[places]))
-        return Rows(len(columns), tuple(groups), given + len(columns) - total)
+            wide_columns, wide_values = np.zeros((len(rows), k + 1), dtype=np.intp), np.ones((len(rows), k + 1))
+            wide_columns[:, 1:], wide_values[:, 1:] = columns[places], values[places]
+            groups.append((rows, wide_columns, wide_values))
+        return Rows(n, tuple(groups), unknown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,7 @@ class TitleBook:
         self.rules = rules
         self.titles: dict[str, TitleState] = {}
         self.turned: list[str] = []
+        self._slot_of: dict[tuple[str, str], int] = {}
         self._half_life_ms = round(rules.half_life_days * _DAY_MS)
         self._watches: defaultdict[str, RewardWatch] = defaultdict(RewardWatch)
         self._watch_all = RewardWatch()
@@ -87,8 +88,7 @@ class TitleBook:
 
     def knows(self, title_id: str, artwork_id: str) -> bool:
         """Whether anything was learned of this artwork."""
-        state = self.titles.get(title_id)
-        return state is not None and artwork_id in state.slots
+        return (title_id, artwork_id) in self._slot_of
 
     def widen(self, columns: Sequence[str]) -> None:
         """Append features; those there are keep their places."""
@@ -105,10 +105,7 @@ class TitleBook:
         slots = self._slots(impressions)
         contexts = [record.context for record in impressions]
         unknown = self.sums.learn_impressions(slots, contexts, self._weights(impressions))
-        for record in impressions:
-            state = self.titles[record.title_id]
-            state.version += 1
-            state.learned_through_ms = max(state.learned_through_ms, record.shown_ms)
+        self._advance([record.title_id for record in impressions], [record.shown_ms for record in impressions])
         if self.rules.drift_detection:
             for record in impressions:
                 self._watches[record.title_id].shown(record.shown_ms)
@@ -123,16 +120,24 @@ class TitleBook:
         totals = np.fromiter((record.reward for record in rewards), dtype=np.float64, count=len(rewards))
         contexts = [self.titles[record.title_id].context(record) for record in rewards]
         self.sums.learn_rewards(slots, contexts, credits_, totals, self._weights(rewards))
-        for record in rewards:
-            state = self.titles[record.title_id]
-            state.version += 1
-            state.learned_through_ms = max(state.learned_through_ms, record.credited_ms)
+        self._advance([record.title_id for record in rewards], [record.credited_ms for record in rewards])
         if self.rules.drift_detection:
             for record in rewards:
                 self._watches[record.title_id].rewarded(record.shown_ms, record.credit)
                 self._watch_all.rewarded(record.shown_ms, record.credit)
                 self._rewarded_through_ms = max(self._rewarded_through_ms, record.credited_ms)
             self._watch(record.title_id for record in rewards)
+
+    def _advance(self, title_ids: Sequence[str], times_ms: Sequence[int]) -> None:
+        """One version more with each record, and as far as the latest of them."""
+        latest: dict[str, int] = {}
+        for title_id, ms in zip(title_ids, times_ms, strict=True):
+            if ms > latest.get(title_id, -1):
+                latest[title_id] = ms
+        for title_id, count in Counter(title_ids).items():
+            state = self.titles[title_id]
+            state.version += count
+            state.learned_through_ms = max(state.learned_through_ms, latest[title_id])
 
     def _watch(self, title_ids: Iterable[str]) -> None:
         """Let titles whose reward has turned forget most of what they learned: one of them, or all together.
@@ -156,11 +161,10 @@ class TitleBook:
             self.turned.append(title_id)
 
     def _slots(self, records: Sequence[Impression] | Sequence[RewardChange]) -> NDArray[np.intp]:
-        return np.fromiter(
-            (self._slot(record.title_id, record.artwork_id) for record in records),
-            dtype=np.intp,
-            count=len(records),
-        )
+        slots = [self._slot_of.get((record.title_id, record.artwork_id), -1) for record in records]
+        if -1 in slots:
+            slots = [self._slot(record.title_id, record.artwork_id) for record in records]
+        return np.array(slots, dtype=np.intp)
 
     def _slot(self, title_id: str, artwork_id: str) -> int:
         state = self.titles.get(title_id)
@@ -168,13 +172,14 @@ class TitleBook:
             state = self.titles[title_id] = TitleState({})
         slot = state.slots.get(artwork_id)
         if slot is None:
-            slot = state.slots[artwork_id] = self.sums.new_slot()
+            slot = self.sums.new_slot()
+            state.slots[artwork_id] = self._slot_of[title_id, artwork_id] = slot
         return slot
 
     def _weights(self, records: Sequence[Impression] | Sequence[RewardChange]) -> Floats | None:
         """How much of each impression is remembered, relative to its title's ``weighed_ms``; None: everything."""
         faded = self._faded(records)
-        if not any(self.titles[record.title_id].lapses for record in records):
+        if not any(self.titles[title_id].lapses for title_id in {record.title_id for record in records}):
             return faded
         left = np.fromiter(
             (self.titles[record.title_id].remembered(record.shown_ms) for record in records),
