@@ -36,6 +36,7 @@ class RecentIds:
         # id -> its latest time, and the offset of the record that had it; in the order of those offsets. A plain
         # dict looks for its first entry among all that were deleted before it.
         self._seen: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._front_ms = 0  # no later than the time of the first; looked up when that may have left the span
 
     def is_new(self, id_: str, at_ms: int, offset: int, reached_ms: int | None = None) -> bool:
         """Whether this id was not seen within the span; from now on it has been.
@@ -47,14 +48,18 @@ class RecentIds:
         reached_ms
             How far it shows that time has come, at most ``at_ms``; None: as far as that.
         """
-        self._through_ms = max(self._through_ms, at_ms if reached_ms is None else reached_ms)
+        if reached_ms is None:
+            reached_ms = at_ms
+        self._through_ms = max(self._through_ms, reached_ms)
         oldest = self._through_ms - self._span_ms
         before = self._seen.get(id_)
         if at_ms >= oldest and (before is None or at_ms > before[0]):
             self._seen[id_] = (at_ms, offset)
             if before is not None:
                 self._seen.move_to_end(id_)
-        self._forget(oldest)
+                self._front_ms = -1
+        if self._front_ms < oldest:
+            self._forget(oldest)
         return before is None or before[0] < oldest
 
     def _forget(self, oldest: int) -> None:
@@ -66,8 +71,10 @@ class RecentIds:
         while self._seen:
             id_, (at_ms, _) = next(iter(self._seen.items()))
             if at_ms >= oldest:
+                self._front_ms = at_ms
                 return
             del self._seen[id_]
+        self._front_ms = 0
 
     @property
     def oldest_offset(self) -> int | None:

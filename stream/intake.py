@@ -51,7 +51,7 @@ class Intake:
             It is a dead letter.
         """
         record = decode(kind, message.value)
-        if decode_key(message.key) != record.title_id:
+        if message.key != record.title_id.encode() and decode_key(message.key) != record.title_id:
             raise DecodeError("wrong_key", "the record's key is not its title_id")
         now_ms = written_ms(message, clock_ms)
         if isinstance(record, Impression):

@@ -139,8 +139,8 @@ class LearnerTask:
                 record = self._intake.of_title(Impression, message, clock_ms)
             except DecodeError:
                 continue
-            if self._book.knows(record.title_id, record.artwork_id) and self._is_new(record, message, clock_ms):
-                self._is_within_limit(record, message, clock_ms)
+            if self._book.knows(record.title_id, record.artwork_id):
+                self._fresh([(record, message)], clock_ms)
 
     @property
     def held_bytes(self) -> int:
@@ -179,14 +179,13 @@ class LearnerTask:
         if topic is IMPRESSIONS:
             clock_ms = self._now_ms()
             records = self._decoded(Impression, messages, clock_ms)
-            new = [(record, message) for record, message in records if self._is_new(record, message, clock_ms)]
-            fresh = [record for record, message in new if self._is_within_limit(record, message, clock_ms)]
-            self._metrics.duplicates.inc(len(records) - len(new))
-            self._metrics.over_limit.inc(len(new) - len(fresh))
+            fresh, over_limit = self._fresh(records, clock_ms)
+            self._metrics.duplicates.inc(len(records) - len(fresh) - over_limit)
+            self._metrics.over_limit.inc(over_limit)
             self._metrics.unknown_features.inc(self._book.learn_impressions(fresh))
-            for policy, count in Counter(record.policy for record in fresh).items():
+            for policy, count in Counter([record.policy for record in fresh]).items():
                 self._metrics.impressions.labels(policy).inc(count)
-            self._mark(record.title_id for record in fresh)
+            self._mark([record.title_id for record in fresh])
         else:
             rewards = [record for record, _ in self._decoded(RewardChange, messages, self._now_ms())]
             self._book.learn_rewards(rewards)
@@ -201,20 +200,24 @@ class LearnerTask:
             log.warning("reward turned, forgetting", title=title_id)
         turned.clear()
 
-    def _is_new(self, record: Impression, message: Message, clock_ms: int) -> bool:
-        reached_ms = self._intake.reached_ms(record.shown_ms, message, clock_ms)
-        return self._recent.is_new(record.impression_id, record.shown_ms, message.offset, reached_ms)
+    def _fresh(self, records: Sequence[tuple[Impression, Message]], clock_ms: int) -> tuple[list[Impression], int]:
+        """The impressions to learn, and how many are new but beyond what a member can teach in an hour.
 
-    def _is_within_limit(self, record: Impression, message: Message, clock_ms: int) -> bool:
-        """Whether the member was not shown the title too often within the hour.
-
-        What is left out is not learned, but its reward is: no state says which impressions were. That adds to c
+        What is beyond is not learned, but its reward is: no state says which impressions were. That adds to c
         what S lacks, and is bounded where credit is given: a day's impressions of a title to a member hold one
         credit (setting ``title_once``), and the first of them in each hour are learned. So of a member and title
         no more rewards are learned than impressions.
         """
-        reached_ms = self._intake.reached_ms(record.shown_ms, message, clock_ms)
-        return self._limit.allows(record.member_id, record.title_id, reached_ms)
+        reached, is_new, allows = self._intake.reached_ms, self._recent.is_new, self._limit.allows
+        fresh, over_limit = [], 0
+        for record, message in records:
+            reached_ms = reached(record.shown_ms, message, clock_ms)
+            if is_new(record.impression_id, record.shown_ms, message.offset, reached_ms):
+                if allows(record.member_id, record.title_id, reached_ms):
+                    fresh.append(record)
+                else:
+                    over_limit += 1
+        return fresh, over_limit
 
     def _count_rewards(self, rewards: Sequence[RewardChange]) -> None:
         """By policy. A counter cannot fall: what is taken back is held against what is credited next."""
