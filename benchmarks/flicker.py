@@ -29,7 +29,7 @@ from rich.table import Table
 from stream.choice import key_of, policy_of, time_bucket
 from stream.codec import decode, encode_fields
 from stream.learning import LearningRules, TitleBook
-from stream.prior import Lessons, learn_from
+from stream.lessons import Lessons, learn_from
 from stream.publication import Publication
 from stream.records import Artwork, Impression, RewardChange, Snapshot, Title
 from stream.settings import Settings

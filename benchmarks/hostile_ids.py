@@ -143,7 +143,7 @@ def main() -> None:
             ),
             *(str(row.series_before), str(row.series), f"{row.seconds:.1f}"),
         )
-    Console().print(shown)
+    Console(width=max(Console().width, 100)).print(shown)
     if asked.json is not None:
         asked.json.write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
 

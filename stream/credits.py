@@ -3,11 +3,13 @@
 Whoever can be shown artwork and can play may do both all day long, with tokens that are real. So a member's plays
 earn at most so much a day. Of the impressions of one day (UTC, by when they were shown) those hold a credit whose
 plays were worth most, whatever order the plays come in: the first by reward, then the one shown first. An
-impression that is outdone gives its reward back, and the other gets its own.
+impression that is outdone gives its reward back, and the other gets its own. A member who plays more in a day than
+any person does earns nothing on it: what was earned before that came out is given back as well.
 
-An impression's worth is the *largest* reward that its plays were ever reported with; so worth only grows, and
-whoever lost a credit can win it back by a record of its own alone. That is why nothing is kept of those without
-one: at most ``plays_per_day`` impressions a day, until no record of that day can come any more.
+An impression's worth is the *largest* reward that its plays were ever reported with, and a play that was worth
+something once is counted for good. So worth and counts only grow, and whoever lost a credit can win it back by a
+record of its own alone. That is why nothing is kept of those without one: at most ``plays_per_day`` impressions a
+day, until no record of that day can come any more.
 """
 
 from __future__ import annotations
@@ -44,9 +46,18 @@ def day_of(impression: Impression) -> int:
     return impression.shown_ms // DAY_MS
 
 
-def over_ms(credit: Credit, rules: ViewingRules) -> int:
-    """After this time nothing can come any more that would win the credit."""
-    return (day_of(credit.impression) + 1) * DAY_MS + rules.attribution_ms + rules.late_ms
+def over_ms(day: int, rules: ViewingRules) -> int:
+    """After this time nothing can come any more that was shown on that day."""
+    return (day + 1) * DAY_MS + rules.attribution_ms + rules.late_ms
+
+
+def forfeit(held: dict[str, Credit], impression: Impression) -> list[Impression]:
+    """Take away all credits of an impression's day; the other impressions that have lost theirs."""
+    day = day_of(impression)
+    lost = [credit.impression for credit in held.values() if day_of(credit.impression) == day]
+    for loser in lost:
+        del held[loser.impression_id]
+    return [loser for loser in lost if loser.impression_id != impression.impression_id]
 
 
 def contend(

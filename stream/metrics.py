@@ -72,8 +72,8 @@ class WorkerMetrics:
     duplicates, late
         Records that were counted before, and plays that came too late to count.
     uncredited, over_limit
-        Plays that earned nothing, as the member's day has all its credit, and impressions that were not learned, as
-        the member had been shown the title often enough within the hour.
+        Plays that earned nothing, as the member's day has all its credit, and impressions that were not learned,
+        as the member had been shown the title often enough within the hour.
     forgotten
         Members forgotten because somebody asked for it.
     turned

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.learning import TitleBook
-    from stream.prior import Taught, TitlePriors, TitleSums
+    from stream.lessons import Taught
+    from stream.prior import TitlePriors, TitleSums
     from stream.records import Title
 
     Floats = NDArray[np.float64]

@@ -42,6 +42,14 @@ Names = Annotated[tuple[str, ...], NoDecode]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=24 * 60 * 60)]
 
+#: What one member can teach is not limited with these: for simulations, where few people stand for many.
+UNLIMITED: dict[str, Any] = {
+    "impressions_per_hour": 0,
+    "plays_per_day": 0,
+    "title_once": False,
+    "flood_plays": 0,
+}
+
 
 class Settings(BaseSettings):
     """What is in force. See :func:`load` for how it comes together."""
@@ -129,7 +137,7 @@ class Settings(BaseSettings):
         60, description="An impression repeated within so long (event time) counts once"
     )
     impressions_per_hour: int = Field(
-        4,
+        1,
         ge=0,
         le=100,
         description="Impressions of one title that a member can teach the learner in an hour (event time); 0: all",
@@ -149,12 +157,19 @@ class Settings(BaseSettings):
         1, description="How much later than that a play's record may arrive and still count"
     )
     plays_per_day: int = Field(
-        20,
+        10,
         ge=0,
         le=100,
-        description="Impressions of one member and day (UTC) that plays can earn anything for, those worth most; 0: all",
+        description="So many impressions of one member and day (UTC) can earn anything by their plays, those "
+        "worth most; 0: all",
     )
     title_once: bool = Field(True, description="Of those of one title only one; false: every one")
+    flood_plays: int = Field(
+        50,
+        ge=0,
+        le=1000,
+        description="A member with more plays than that in a day (UTC) earns nothing on it; 0: nobody does",
+    )
     taste_half_life_days: float = Field(90, gt=0, description="How fast a taste forgets")
 
     # --- Choosing

@@ -12,8 +12,9 @@ from msgspec import Struct
 from stream.codec import encode_fields
 from stream.errors import StateMismatch
 from stream.gathering import gather
+from stream.lessons import STRENGTHS, Lessons
 from stream.posterior import pack, unpack_symmetric
-from stream.prior import STRENGTHS, Lessons, lessons_on_strength, lessons_on_weights
+from stream.prior import lessons_on_strength, lessons_on_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.learning import TitleBook
-    from stream.prior import Taught
+    from stream.lessons import Taught
     from stream.records import Title
 
     Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
-from stream.credits import Credit, contend, over_ms
+from stream.credits import Credit, contend, day_of, forfeit, over_ms
 from stream.features import CAST_PREFIX
 from stream.records import MAX_FEATURES, Impression, Play, RewardChange, Taste
 
@@ -43,7 +43,7 @@ class ViewingRules:
     """The settings that decide what a play is worth. Times in milliseconds.
 
     ``plays_per_day`` is how many impressions of a member and day are credited (0: all), ``title_once`` whether of
-    those of one title only one is.
+    those of one title only one is; of a day with more than ``flood_plays`` plays none is (0: of no day).
     """
 
     min_seconds: float
@@ -53,11 +53,12 @@ class ViewingRules:
     half_life_ms: float
     plays_per_day: int = 0
     title_once: bool = False
+    flood_plays: int = 0
 
     @property
     def limited(self) -> bool:
         """Whether there is a limit to what a member's plays may earn."""
-        return self.title_once or self.plays_per_day > 0
+        return self.title_once or self.plays_per_day > 0 or self.flood_plays > 0
 
     @classmethod
     def of(cls, settings: Settings) -> ViewingRules:
@@ -70,6 +71,7 @@ class ViewingRules:
             half_life_ms=settings.taste_half_life_days * 24 * _HOUR_MS,
             plays_per_day=settings.plays_per_day,
             title_once=settings.title_once,
+            flood_plays=settings.flood_plays,
         )
 
 
@@ -92,7 +94,8 @@ class PlayState(Struct):
     ``reward`` is that of the latest record, and the taste holds it times ``themes``. ``credit`` is what the
     impression has of it: the reward of the latest record within the attribution window, ``credited_ms`` and
     ``credited_seconds`` say which. ``impression_id`` is None if no impression was credited. Where ``withheld``,
-    the impression holds none of its day's credits, and has nothing of it for now.
+    the impression holds none of its day's credits, and has nothing of it for now. ``counted`` says that its day's
+    plays include this one.
     """
 
     played_ms: int
@@ -105,6 +108,7 @@ class PlayState(Struct):
     credited_ms: int = -1
     credited_seconds: float = 0.0
     withheld: bool = False
+    counted: bool = False
 
     def gives_way(self, impression: Impression, watched: tuple[int, float]) -> bool:
         """Whether an impression's credit is to be that of a record which was watched then and so long."""
@@ -120,8 +124,8 @@ class Member(Struct):
     """A member's taste, and the plays whose worth can still change.
 
     ``weights`` are those at ``taste_ms``; they halve with every half-life. ``through_ms`` is the latest time the
-    member was seen playing anything. ``credits`` are the impressions that hold one, by their ids; where there is
-    no limit none are kept.
+    member was seen playing anything. ``credits`` are the impressions that hold one, by their ids, and ``days`` how
+    many plays were ever worth something, by the day their impressions were shown; without limits both are empty.
     """
 
     views: int = 0
@@ -130,6 +134,7 @@ class Member(Struct):
     weights: dict[str, float] = field(default_factory=dict)
     plays: dict[str, PlayState] = field(default_factory=dict)
     credits: dict[str, Credit] = field(default_factory=dict)
+    days: dict[int, int] = field(default_factory=dict)
 
     def watch(
         self, play: Play, themes: Mapping[str, float], runtime_seconds: float, rules: ViewingRules
@@ -147,7 +152,7 @@ class Member(Struct):
 
         Returns
         -------
-        What became of it, and the changes of impressions' rewards: of its own, and of the one whose credit it took.
+        What became of it, and the changes of impressions' rewards: its own, and those that lost theirs to it.
         """
         impression = _attributable(play, rules)
         start_ms = play.played_ms if impression is None else impression.shown_ms
@@ -179,8 +184,9 @@ class Member(Struct):
         if credits_:
             known.impression_id, known.credit = impression.impression_id, reward
             known.credited_ms, known.credited_seconds = play.played_ms, play.watched_seconds
+        is_one_more = self._count(known, impression, reward, rules)
         withheld, lost = self._contend(impression, max(reward, earned), rules)
-        if withheld and not is_later and not credits_:
+        if withheld and not (is_later or credits_ or is_one_more):
             return "duplicate", []
         changes = [self._settle(play, loser, self._earned(loser.impression_id), withheld=True) for loser in lost]
         changes.append(self._settle(play, impression, earned, withheld=withheld))
@@ -191,6 +197,8 @@ class Member(Struct):
         """Whether a record may win its impression a credit even if a later one of its play came before it."""
         if known is None or known.impression_id != impression.impression_id:
             return False
+        if reward > 0 and not known.counted:
+            return True
         held = self.credits.get(impression.impression_id)
         return reward > (0.0 if held is None else held.worth)
 
@@ -205,21 +213,33 @@ class Member(Struct):
         known.played_ms, known.watched_seconds, known.reward = play.played_ms, play.watched_seconds, reward
         known.themes = themes if reward > 0 else {}
 
+    def _count(self, known: PlayState, impression: Impression, reward: float, rules: ViewingRules) -> bool:
+        """Count a play among those of its day once it is worth anything; says whether it was."""
+        if known.counted or reward <= 0 or not rules.flood_plays:
+            return False
+        known.counted = True
+        day = day_of(impression)
+        self.days[day] = self.days.get(day, 0) + 1
+        return True
+
     def _contend(
         self, impression: Impression, worth: float, rules: ViewingRules
     ) -> tuple[bool, Sequence[Impression]]:
         """Whether an impression holds no credit, and those that have lost theirs to it."""
         if not rules.limited:
             return False, ()
+        if rules.flood_plays and self.days.get(day_of(impression), 0) > rules.flood_plays:
+            return True, forfeit(self.credits, impression)
         lost = contend(self.credits, impression, worth, rules)
         return impression.impression_id not in self.credits, lost
 
     def _settle(self, play: Play, impression: Impression, before: float, *, withheld: bool) -> RewardChange | None:
         """Let an impression have what its plays have earned, or nothing; the change, if there is one."""
+        total = 0.0
         for state in self.plays.values():
             if state.impression_id == impression.impression_id:
                 state.withheld = withheld
-        total = self._earned(impression.impression_id)
+                total = total if withheld else max(total, state.credit)
         if total == before:
             return None
         return RewardChange(
@@ -251,11 +271,13 @@ class Member(Struct):
         return sum(play.expires_ms >= through_ms for play in self.plays.values())
 
     def _forget_settled(self, rules: ViewingRules) -> None:
-        """Drop what nothing can change any more: credits whose day is over, and plays without one."""
-        if self.credits:
-            over = [name for name, credit in self.credits.items() if over_ms(credit, rules) < self.through_ms]
-            for impression_id in over:
+        """Drop what nothing can change any more: days that are over with their credits, and plays without one."""
+        for impression_id, credit in tuple(self.credits.items()):
+            if over_ms(day_of(credit.impression), rules) < self.through_ms:
                 del self.credits[impression_id]
+        for day in tuple(self.days):
+            if over_ms(day, rules) < self.through_ms:
+                del self.days[day]
         settled = [
             play_id
             for play_id, play in self.plays.items()

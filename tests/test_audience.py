@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START_MS = 1_760_000_000_000
-RULES = ViewingRules.of(Settings(plays_per_day=0, title_once=False))
+RULES = ViewingRules.of(Settings(plays_per_day=0, title_once=False, flood_plays=0))
 THEMES = ("comedy", "horror", "romance")
 
 

@@ -140,9 +140,21 @@ class TestTable:
         shares = {"ours": 0.8, "thompson": 0.1, "river-linucb": 0.2, "vw-bag-tags": 0.4}
         found = lines(Row("shared", 1, policy, 1000, 0.1, share, share) for policy, share in shares.items())
         by_policy = {line.policy: line for line in found}
-        assert by_policy["ours"].of_peers == pytest.approx(4.0)
-        assert by_policy["ours"].of_tagged == pytest.approx(2.0)
+        assert by_policy["ours"].of_peers.mean == pytest.approx(4.0)
+        assert by_policy["ours"].of_tagged.mean == pytest.approx(2.0)
         assert len(tables(found)) == 1
+
+    def test_ratios_are_taken_seed_by_seed(self):
+        """One world holds twice as much to be had as the other; to get half more in both is certain."""
+        got = {"ours": (0.3, 0.6), "vw-bag-tags": (0.2, 0.4), "vw-regcb-tags": (0.1, 0.1)}
+        found = lines(
+            Row("shared", seed, policy, 1000, 0.1, share, share)
+            for policy, shares in got.items()
+            for seed, share in enumerate(shares)
+        )
+        assert str(found[0].share) == "0.450 ± 1.906"
+        assert found[0].of_tagged.short == "1.50 ± 0.00"
+        assert found[0].of_peers is None
 
     def test_recovery(self):
         """Before the turn, right after it, and one half-life later."""

@@ -15,7 +15,7 @@ from benchmarks.quality.policies import Uniform, _win_chances
 from benchmarks.quality.roster import POLICIES, fitting, several
 from benchmarks.quality.run import plan, play
 from benchmarks.quality.worlds import WORLDS, World
-from stream import prior
+from stream import lessons
 from stream.codec import decode
 from stream.records import Snapshot
 from stream.snapshot import ServableTitle
@@ -100,11 +100,11 @@ class TestParts:
     def test_constants_are_changed_while_it_learns_and_no_longer(self, monkeypatch):
         """Whoever learns next has the product's own."""
         seen = []
-        monkeypatch.setattr(Ours, "learn", lambda self, heard: seen.append(prior._CAUTION))
+        monkeypatch.setattr(Ours, "learn", lambda self, heard: seen.append(lessons._CAUTION))
         policy = Without(WORLDS["shared"](1, 1000), PARTS["ours-incautious"])
         policy.learn(None)
         assert seen == [1.0]
-        assert prior._CAUTION > 1.0
+        assert lessons._CAUTION > 1.0
 
     def test_a_constant_that_is_no_longer_there_is_said(self):
         """Otherwise nothing would be taken out, and nobody would know."""

@@ -16,7 +16,7 @@ from producers.token import verify
 from stream.choice import key_of, time_bucket
 from stream.codec import decode, encode_fields
 from stream.learning import LearningRules, TitleBook
-from stream.prior import Lessons, learn_from
+from stream.lessons import Lessons, learn_from
 from stream.publication import Publication
 from stream.records import Artwork, Snapshot
 from stream.snapshot import ServableTitle
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from consumers import ArtworkChooser
-    from stream.prior import Taught
+    from stream.lessons import Taught
     from stream.records import Title
 
 SECRET = b"a secret for the tests"

@@ -19,7 +19,7 @@ RULES = ViewingRules(
     min_seconds=120, full_fraction=0.3, attribution_ms=24 * HOUR_MS, late_ms=HOUR_MS, half_life_ms=90 * DAY_MS
 )
 ONCE, TWO = replace(RULES, title_once=True), replace(RULES, plays_per_day=2)
-BOTH = replace(RULES, title_once=True, plays_per_day=2)
+BOTH, FLOOD = replace(RULES, title_once=True, plays_per_day=2), replace(RULES, flood_plays=3)
 RUNTIME = 6000.0  # full reward at 1,800 s
 DAWN_MS = START_MS - START_MS % DAY_MS + DAY_MS
 
@@ -107,7 +107,7 @@ class TestTitleOnce:
 
     @pytest.mark.parametrize("watched", [900, 600, 0], ids=["the same", "less", "nothing"])
     def test_corrections_change_the_reward_and_not_whose_it_is(self, watched):
-        """A play that turns out to be less keeps the credit, as it was worth most once; the other stays without."""
+        """A play that turns out to be less keeps the credit, as it was worth most once."""
         account = Account(ONCE)
         account.watch(play(shown("a", hours=1), 900), play(shown("b", hours=2), 750))
         account.watch(play(shown("a", hours=1), watched, after=3))
@@ -116,7 +116,7 @@ class TestTitleOnce:
         assert account.earned == {"a": 1.0}
 
     def test_a_superseded_record_still_says_what_a_play_was_worth(self):
-        """It comes late, after a lesser one of its play: the impression wins the credit with what it is worth now."""
+        """It comes after a lesser one of its play: the impression wins the credit, with what it is worth now."""
         one, other = shown("a", hours=1), shown("b", hours=2)
         account = Account(ONCE)
         account.watch(play(other, 750), play(one, 600, after=3))
@@ -167,18 +167,53 @@ class TestPlaysPerDay:
         assert account.earned == {"i1": pytest.approx(1799 / 1800), "other": 0.25}
 
 
+class TestFlood:
+    """A member who plays more in a day than people do earns nothing on it."""
+
+    def test_what_was_earned_is_given_back(self):
+        """The play that is one too many takes back the whole day, and the next day begins anew."""
+        account = Account(replace(FLOOD, plays_per_day=2))
+        account.watch(*(play(shown(f"i{n}", title=f"t{n}"), 900 + n) for n in range(3)))
+        assert len(account.earned) == 2
+        taken = account.watch(play(shown("i3", title="t3"), 1800))
+        assert {name for name, credit in taken if credit < 0} == {"i1", "i2"}
+        assert account.earned == {}
+        assert account.outcomes[-1] == "uncredited"
+        account.watch(play(shown("i1", title="t1"), 1800, after=2), play(shown("later", hours=30), 900))
+        assert account.earned == {"later": 0.5}
+
+    def test_many_plays_of_one_impression_are_many(self):
+        """A token that is played again and again is a flood as well; reports of one play are not."""
+        one = shown("a")
+        account = Account(FLOOD)
+        account.watch(*(play(one, 600 + n, after=0.5 + n / 100) for n in range(50)))
+        assert account.earned == {"a": pytest.approx(649 / 1800)}
+        account.watch(*(play(one, 600, play_id=f"q{n}") for n in range(3)))
+        assert account.earned == {}
+
+    def test_short_looks_are_no_plays(self):
+        """Who starts fifty titles and stays with none is a person."""
+        account = Account(FLOOD)
+        account.watch(*(play(shown(f"i{n}", title=f"t{n}"), 60) for n in range(50)), play(shown("a"), 900))
+        assert account.earned == {"a": 0.5}
+
+
 def recounted(plays, rules):
     """What each impression has to have in the end, from all records at once."""
-    latest, worth, about = {}, defaultdict(float), {}
+    latest, worth, about, counted = {}, defaultdict(float), {}, defaultdict(set)
     for record in sorted(plays, key=lambda p: (p.played_ms, p.watched_seconds)):
         impression, reward = record.impression, reward_of(record.watched_seconds, RUNTIME, RULES)
         about[impression.impression_id] = impression
         latest[record.play_id] = impression.impression_id, reward
         worth[impression.impression_id] = max(worth[impression.impression_id], reward)
+        if reward:
+            counted[impression.shown_ms // DAY_MS].add(record.play_id)
     taken, credited = defaultdict(int), set()
     for name in sorted(about, key=lambda name: (-worth[name], about[name].shown_ms, name)):
         day, title = about[name].shown_ms // DAY_MS, about[name].title_id
         if not worth[name] or (rules.title_once and taken[day, title]):
+            continue
+        if rules.flood_plays and len(counted[day]) > rules.flood_plays:
             continue
         if rules.plays_per_day and taken[day] == rules.plays_per_day:
             continue
@@ -203,7 +238,9 @@ stories = st.lists(
     ),
     max_size=30,
 )
-limits = st.sampled_from([RULES, ONCE, TWO, BOTH, replace(RULES, plays_per_day=3)])
+limits = st.sampled_from(
+    [RULES, ONCE, TWO, BOTH, FLOOD, replace(BOTH, flood_plays=3), replace(RULES, plays_per_day=3, flood_plays=4)]
+)
 
 
 @repeatable
@@ -232,7 +269,7 @@ def test_state_survives_its_changelog(plays, rules, cut):
 @repeatable
 @given(st.lists(st.tuples(stories, limits), max_size=4))
 def test_limits_may_change_between_runs(batches):
-    """Under limits that come and go credits still add up, within [0, 1], and a title's records change its own alone."""
+    """Under limits that come and go credits still add up, and what was told is what is held."""
     account = Account(RULES)
     for plays, rules in batches:
         account.rules = rules
@@ -245,14 +282,14 @@ def test_limits_may_change_between_runs(batches):
 
 
 def test_a_member_stored_before_there_were_limits():
-    """A changelog record without the new fields is read, and what it has credited is part of the contest from then."""
+    """A changelog record without the new fields is read, and what it has credited contends from then on."""
     before = Account(RULES)
     one, other = shown("a", hours=1), shown("b", hours=2)
     before.watch(play(one, 900), play(other, 450))
     old = msgspec.json.decode(msgspec.json.encode(before.member))
-    del old["credits"]
+    del old["credits"], old["days"]
     for state in old["plays"].values():
-        del state["withheld"]
+        del state["withheld"], state["counted"]
     account = Account(BOTH, msgspec.convert(old, type=Member))
     account.rewards |= before.rewards
     assert account.watch(play(one, 900)) == []
@@ -308,7 +345,8 @@ def test_every_order_of_a_small_story(rules):
 
 
 def test_rules_are_the_settings():
-    """Both limits are on by default, and 0 is none."""
-    assert ViewingRules.of(some_settings()).limited
-    rules = ViewingRules.of(some_settings(plays_per_day=0, title_once=False))
-    assert (rules.plays_per_day, rules.title_once, rules.limited) == (0, False, False)
+    """The limits are on by default, and 0 is none."""
+    rules = ViewingRules.of(some_settings())
+    assert (rules.plays_per_day, rules.title_once, rules.flood_plays) == (10, True, 50)
+    assert rules.limited
+    assert not ViewingRules.of(some_settings(plays_per_day=0, title_once=False, flood_plays=0)).limited

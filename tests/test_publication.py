@@ -12,8 +12,8 @@ from builders import HOUR_MS, START_MS, some_impression, some_reward, some_title
 from stream.codec import decode, encode_fields
 from stream.gathering import gather
 from stream.learning import LearningRules, TitleBook
+from stream.lessons import Lessons, learn_from
 from stream.posterior import solve, unpack_lower
-from stream.prior import Lessons, learn_from
 from stream.publication import Publication
 from stream.records import Artwork, Snapshot
 from stream.snapshot import ServableTitle

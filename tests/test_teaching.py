@@ -10,7 +10,7 @@ from builders import some_impression, some_reward, some_title
 
 from stream.errors import StateMismatch
 from stream.learning import LearningRules, TitleBook
-from stream.prior import Lessons, learn_from
+from stream.lessons import Lessons, learn_from
 from stream.records import Artwork
 from stream.teaching import PartitionLessons, read_lessons, write_lessons
 

@@ -1,7 +1,7 @@
 """Keyart without each part of the shared prior: what it is worth shows in what is lost.
 
-The product has no switches for this. A part is taken out by giving a constant of :mod:`stream.prior` another value
-while that policy learns, or by changing what the catalogue is found to teach.
+The product has no switches for this. A part is taken out by giving a constant of :mod:`stream.prior` or
+:mod:`stream.lessons` another value while that policy learns, or by changing what the catalogue is found to teach.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 
 from benchmarks.quality.ours import Ours
 from consumers.learner import SharedPriorView
-from stream import prior
+from stream import lessons, prior
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.quality.feedback import Heard
     from benchmarks.quality.worlds import World
-    from stream.prior import Taught
+    from stream.lessons import Taught
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Part:
     about
         What is otherwise than in the product.
     constants
-        Other values, by name, for constants of :mod:`stream.prior`.
+        Other values, by name, for constants of :mod:`stream.prior` and :mod:`stream.lessons`.
     taught
         Other values for fields of what is taught.
     centred
@@ -115,11 +115,12 @@ def _changed(constants: Mapping[str, Any]) -> Iterator[None]:
     AttributeError
         There is no such constant any more.
     """
-    kept = {name: getattr(prior, name) for name in constants}
+    home = {name: lessons if hasattr(lessons, name) else prior for name in constants}
+    kept = {name: getattr(home[name], name) for name in constants}
     try:
         for name, value in constants.items():
-            setattr(prior, name, value)
+            setattr(home[name], name, value)
         yield
     finally:
         for name, value in kept.items():
-            setattr(prior, name, value)
+            setattr(home[name], name, value)

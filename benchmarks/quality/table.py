@@ -49,15 +49,24 @@ class Estimate:
         return cls(float(np.mean(values)), half)
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f}" + ("" if self.half is None else f" ± {self.half:.3f}")
+        return self._with(3)
+
+    @property
+    def short(self) -> str:
+        """With two decimals."""
+        return self._with(2)
+
+    def _with(self, decimals: int) -> str:
+        return f"{self.mean:.{decimals}f}" + ("" if self.half is None else f" ± {self.half:.{decimals}f}")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One policy in one world at one mark, over all seeds.
 
-    ``of_peers`` and ``of_tagged`` are its mean share divided by that of the best peer which is not told the tags,
-    and of the best one which is; None where there is none to compare with.
+    ``of_peers`` and ``of_tagged`` are its share divided by that of the best peer which is not told the tags, and
+    of the best one which is: seed by seed, as seeds differ in how much there is to be had. None where there is
+    none to compare with.
     """
 
     world: str
@@ -67,8 +76,8 @@ class Line:
     take_rate: float
     share: Estimate | None
     share_now: Estimate | None
-    of_peers: float | None
-    of_tagged: float | None
+    of_peers: Estimate | None
+    of_tagged: Estimate | None
 
 
 def lines(rows: Iterable[Row]) -> list[Line]:
@@ -97,12 +106,16 @@ def _share(rows: Sequence[Row]) -> Estimate | None:
     return Estimate.of([row.share for row in rows])
 
 
-def _relative(group: Sequence[Row], policies: Mapping[str, Sequence[Row]], kind: str) -> float | None:
-    """A policy's mean share divided by the largest of a kind, if that is more than next to nothing."""
-    peers = [_share(rows) for name, rows in policies.items() if POLICIES[name].kind == kind]
-    best = max((peer.mean for peer in peers if peer is not None), default=0.0)
-    share = _share(group)
-    return share.mean / best if share is not None and best > _LEAST else None
+def _relative(group: Sequence[Row], policies: Mapping[str, Sequence[Row]], kind: str) -> Estimate | None:
+    """A policy's shares divided by those of the best of a kind, if they are more than next to nothing."""
+    peers = {name: _share(rows) for name, rows in policies.items() if POLICIES[name].kind == kind}
+    means = {name: peer.mean for name, peer in peers.items() if peer is not None}
+    if not means or _share(group) is None:
+        return None
+    best = {row.seed: row.share for row in policies[max(means, key=means.__getitem__)]}
+    pairs = [(row.share, best[row.seed]) for row in group if row.seed in best]
+    ratios = [ours / peer for ours, peer in pairs if ours is not None and peer is not None and peer > _LEAST]
+    return Estimate.over(ratios) if ratios and len(ratios) == len(pairs) else None
 
 
 def tables(found: Sequence[Line]) -> list[Table]:
@@ -134,7 +147,7 @@ def _table(world: str, mark: int, found: Sequence[Line]) -> Table:
             line.policy,
             f"{line.take_rate:.4f}",
             *("-" if one is None else str(one) for one in (line.share, line.share_now)),
-            *("-" if one is None else f"{one:.2f}" for one in (line.of_peers, line.of_tagged)),
+            *("-" if one is None else one.short for one in (line.of_peers, line.of_tagged)),
         )
     return table
 

@@ -160,13 +160,43 @@ def _write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
     path.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
+@bench.command("poisoning", cls=_Lists)
+def poisoning(
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="Each makes another audience (1).")] = None,
+    members: Annotated[int, typer.Option(min=100, help="How many there are; a tenth are bots.")] = 1000,
+    titles: Annotated[int, typer.Option(min=2, help="How many, of the example catalogue.")] = 40,
+    days: Annotated[int, typer.Option(min=2, help="How many; the bots turn on the last.")] = 8,
+    attack: Annotated[list[str] | None, typer.Option(help="What bots do: flood, look, once (each).")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here, for machines.")] = None,
+) -> None:
+    """Measure what bots can make honest members see, with the limits on what one member can teach, and without.
+
+    A tenth of all members push an artwork each: with nine tenths of a day's plays (`flood`), with looks alone
+    (`look`), or with one look and one play, which no limit can tell from a member's (`once`). `choices the same`
+    is the share of honest members' choices that bots have not changed. `benchmarks/poisoning` describes it all.
+    """
+    with _checkout():
+        from benchmarks.poisoning import run
+    attacks = [known for known in run.ATTACKS if known in _known(attack or run.ATTACKS, run.ATTACKS, "attack")]
+    rows, seeds = [], seed or [1]
+    with _watching(len(seeds)) as watch:
+        for number in seeds:
+            scale = run.Scale(members=members, titles=titles, days=days)
+            experiment = run.Experiment(number, scale, watch(f"seed {number}"))
+            for limits, settings in run.LIMITS.items():
+                rows += experiment.rows(limits, attacks, **settings)
+    if json_file is not None:
+        run.write_rows(rows, json_file)
+    out.print(run.table(rows))
+
+
 @contextmanager
 def _checkout() -> Iterator[None]:
     """The benchmarks are not part of what is installed."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in {"benchmarks", "benchmarks.quality"}:
+        if error.name not in {"benchmarks", "benchmarks.quality", "benchmarks.poisoning"}:
             raise
         raise ConfigurationError(
             "keyart bench needs a checkout of Keyart, with its folder benchmarks: install that (pip install -e .)"

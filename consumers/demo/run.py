@@ -34,7 +34,7 @@ from producers.events import EventProducer
 from producers.simulate import simulate
 from stream.errors import InputError
 from stream.security import UNSECURED
-from stream.settings import ENV_PREFIX, SECRETS, Settings, file_variable, load
+from stream.settings import ENV_PREFIX, SECRETS, UNLIMITED, Settings, file_variable, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,6 +228,7 @@ def demo_settings(bootstrap: str) -> Settings:
         http_port=given.http_port if _is_free(given.http_port) else free_port(),
         http_api_keys=(),
         **UNSECURED,
+        **UNLIMITED,  # its members see in minutes what people see in weeks
     )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from consumers.catalogue_view import CatalogueView
     from consumers.learner.shared_prior import SharedPriorView
     from stream.learning import TitleBook
+    from stream.lessons import Taught
     from stream.metrics import WorkerMetrics
-    from stream.prior import Taught
     from stream.records import Title
 
 log = structlog.get_logger("keyart")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stream.errors import StateMismatch
-from stream.prior import Lessons, Taught, learn_from, together
+from stream.lessons import Lessons, Taught, learn_from, together
 from stream.teaching import read_lessons
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from consumers.catalogue_view import CatalogueView
     from consumers.learner.shared_prior import SharedPriorView
     from stream.learning import TitleBook
-    from stream.prior import Taught
+    from stream.lessons import Taught
 
 #: Titles worked out in one go.
 _AT_ONCE = 32

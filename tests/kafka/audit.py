@@ -138,11 +138,12 @@ def _compare(
     found.close(f"mean of {name}", mean, artwork["mean"])
 
 
-def audit_viewing(wire: Wire, titles: Mapping[str, Fields]) -> Findings:
+def audit_viewing(wire: Wire, titles: Mapping[str, Fields], limits: recount.Limits | None = None) -> Findings:
     """Rewards and tastes beside the plays on their topic."""
     found = Findings()
     sent = list(values(wire.read("plays")))
-    expected = {name: reward for name, reward in recount.credited(sent, dict(titles)).items() if reward > 0}
+    due_all = recount.credited(sent, dict(titles), limits)
+    expected = {name: reward for name, reward in due_all.items() if reward > 0}
     changes = list(values(wire.read("rewards")))
     total: dict[str, float] = defaultdict(float)
     for change in changes:

@@ -22,7 +22,7 @@ from wire import Wire
 
 from consumers.embedded import EmbeddedBroker
 from stream.kafka import Admin
-from stream.settings import Settings
+from stream.settings import UNLIMITED, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +95,7 @@ def settings(
         publish_seconds=0.1,
         reward_seconds=0.1,
         max_behind_days=0,
+        **UNLIMITED,  # few members see and play much here; tests of the limits set them
         token_secrets=("a secret for the tests",),
     )
     with Admin(ours) as admin:

@@ -74,13 +74,52 @@ def once_within(shown: Iterable[Fields], span_ms: int) -> list[Fields]:
     return kept
 
 
-def credited(played: Iterable[Fields], titles: dict[str, Fields]) -> dict[str, float]:
+@dataclass(frozen=True)
+class Limits:
+    """How much a member's plays of a day may earn; 0 is no limit."""
+
+    plays_per_day: int = 0
+    title_once: bool = False
+    flood_plays: int = 0
+
+
+def credited(
+    played: Iterable[Fields], titles: dict[str, Fields], limits: Limits | None = None
+) -> dict[str, float]:
     """Each impression's reward: the largest of its plays, each as its latest record within the window has it."""
     rewards: dict[str, float] = {}
-    for play in _latest(play for play in played if _is_attributable(play)):
+    attributable = [play for play in played if _is_attributable(play)]
+    allowed = None if limits is None else _within(limits, attributable, titles)
+    for play in _latest(attributable):
         name = play["impression"]["impression_id"]
-        rewards[name] = max(rewards.get(name, 0.0), _reward(play, titles))
+        if allowed is None or name in allowed:
+            rewards[name] = max(rewards.get(name, 0.0), _reward(play, titles))
     return rewards
+
+
+def _within(limits: Limits, played: Iterable[Fields], titles: dict[str, Fields]) -> set[str]:
+    """The impressions that may be credited: of each member's day those worth most, by all that was reported."""
+    days: dict[tuple[str, int], dict[str, tuple[float, int, str, str]]] = defaultdict(dict)
+    plays: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for play in played:
+        shown, reward = play["impression"], _reward(play, titles)
+        if reward > 0:
+            day = play["member_id"], shown["shown_ms"] // (24 * HOUR_MS)
+            name = shown["impression_id"]
+            rank = -reward, shown["shown_ms"], name, shown["title_id"]
+            days[day][name] = min(days[day].get(name, rank), rank)
+            plays[day].add(play["play_id"])
+    allowed: set[str] = set()
+    for day, ranks in days.items():
+        if limits.flood_plays and len(plays[day]) > limits.flood_plays:
+            continue
+        best, seen = [], set()
+        for _, _, name, title_id in sorted(ranks.values()):
+            if not (limits.title_once and title_id in seen):
+                best.append(name)
+            seen.add(title_id)
+        allowed.update(best[: limits.plays_per_day or None])
+    return allowed
 
 
 def views(played: Iterable[Fields], titles: dict[str, Fields]) -> dict[str, int]:

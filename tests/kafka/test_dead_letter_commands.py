@@ -30,6 +30,7 @@ from consumers.viewing import viewing_job
 from stream.dead_letters import MAX_KEPT_BYTES
 from stream.errors import BrokerUnavailable, InputError
 from stream.metrics import WorkerMetrics
+from stream.session import MOST_HELD_BYTES
 from stream.worker import Worker
 
 if TYPE_CHECKING:
@@ -354,6 +355,20 @@ def test_a_letter_that_dies_again_names_the_first(settings: Settings, wire: Wire
     assert put_back(settings) == (1, {"put back before": 1})
     work(settings)
     assert learned(wire) == {"title-0": (1, 0)}
+
+
+def test_a_flood_brings_checkpoints_on(settings: Settings, wire: Wire) -> None:
+    """Bad records are not held until a checkpoint is due: what waits for one is bounded."""
+    load(wire, TITLES["title-0"])
+    (one,) = shown(1)
+    flood = 3 * MOST_HELD_BYTES // 2000
+    wire.send([("impressions", f"hostile-{n}", one | {"title_id": f"hostile-{n}"}) for n in range(flood)])
+    patient = settings.model_copy(update={"checkpoint_seconds": 3600.0, "max_poll_records": 1000})
+    metrics = WorkerMetrics(CollectorRegistry())
+    counts = Worker(patient, learner_job(patient, CatalogueView(), metrics), metrics).run(until_drained=True)
+    assert counts.records == flood
+    assert counts.checkpoints >= 3
+    assert len(wire.read("dead-letters")) == flood
 
 
 # --- looking

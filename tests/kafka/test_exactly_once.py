@@ -12,13 +12,15 @@ from collections import defaultdict
 from contextlib import closing
 
 import pytest
+import recount
 import traffic
 from audit import audit_learner, audit_viewing
 from load import Load
 from waiting import until
-from wire import Wire
+from wire import Wire, values
 
 from consumers.embedded import free_port
+from stream.settings import UNLIMITED
 
 pytestmark = pytest.mark.apache_kafka
 INPUTS = ("impressions", "rewards")
@@ -58,9 +60,9 @@ def viewing_traffic(rng, titles, count):
     return [("plays", play["member_id"], play) for play in again]
 
 
-def check_viewing(wire, titles):
+def check_viewing(wire, titles, limits=None):
     """Each impression has its reward, by credits that add up with none too many; tastes count each play."""
-    found = audit_viewing(wire, titles)
+    found = audit_viewing(wire, titles, limits)
     assert found.clean, found.faults
     assert found.counted
     assert wire.read("dead-letters") == []
@@ -68,8 +70,8 @@ def check_viewing(wire, titles):
 
 @pytest.fixture
 def settings(settings):
-    """Without limits to what members may teach: their story is told in minutes, and a recount knows no limits."""
-    return settings.model_copy(update={"impressions_per_hour": 0, "plays_per_day": 0, "title_once": False})
+    """Without limits to what members may teach, but where a test sets them: their story is told in minutes."""
+    return settings.model_copy(update=UNLIMITED)
 
 
 def moved_past(wire, group, before):
@@ -148,7 +150,12 @@ def test_a_learner_that_slept_does_not_commit_what_it_had(settings, wire, keyart
 
 
 def test_a_viewing_worker_that_slept_credits_nothing_twice(settings, wire, keyart):
-    """A frozen worker's members go to another, which credits and leaves: the sleeper takes over its state."""
+    """A frozen worker's members go to another, which credits and leaves: the sleeper takes over its state.
+
+    So it does what was credited under limits: credits that one of them gave are taken back by the other.
+    """
+    limits = recount.Limits(plays_per_day=3, title_once=True, flood_plays=9)
+    settings = settings.model_copy(update=vars(limits))
     rng = random.Random(18)
     titles = traffic.catalogue(titles=5)
     load_catalogue(wire, titles)
@@ -171,7 +178,10 @@ def test_a_viewing_worker_that_slept_credits_nothing_twice(settings, wire, keyar
     until(lambda: wire.drained("viewing", ("plays",)), "it credits again", 60)
     sleeper.terminate()
     sleeper.succeed(10)
-    check_viewing(wire, titles)
+    check_viewing(wire, titles, limits)
+    assert any(change["credit"] < 0 for change in values(wire.read("rewards")))
+    played = list(values(wire.read("plays")))
+    assert recount.credited(played, titles, limits) != recount.credited(played, titles)
 
 
 def test_a_named_learner_comes_back_at_once(settings, wire, keyart):

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
     from stream.settings import Settings
 
+#: What is written at once, and again if it fails: less than the time within which a repetition counts once.
 _CHUNK = 100
-_SPAN_MS = 30 * traffic.MINUTE_MS
+_APART_MS = 18
+_AGO_MS = traffic.HOUR_MS
 _REPEATED = 0.05
+_REPEATED_WITHIN = 30_000 // _APART_MS  # half a minute of event time
 
 
 def events(seed: int, titles: Mapping[str, Any], impressions: int, now_ms: int) -> list[Sent]:
@@ -32,9 +35,9 @@ def events(seed: int, titles: Mapping[str, Any], impressions: int, now_ms: int) 
     should refuse or limit.
     """
     rng = random.Random(seed)
-    shown = traffic.impressions(rng, dict(titles), impressions, members=1, span_ms=_SPAN_MS)
+    shown = traffic.impressions(rng, dict(titles), impressions, members=1, span_ms=impressions * _APART_MS)
     seen: dict[str, int] = defaultdict(int)
-    shift = now_ms - traffic.START_MS - 2 * _SPAN_MS
+    shift = now_ms - traffic.START_MS - _AGO_MS
     for one in shown:
         one["impression_id"] = f"{seed}-{one['impression_id']}"
         one["member_id"] = f"viewer-{seed}-{seen[one['title_id']]}"
@@ -45,7 +48,7 @@ def events(seed: int, titles: Mapping[str, Any], impressions: int, now_ms: int) 
         record = ("impressions", one["title_id"], one)
         due.append((i, record))
         if rng.random() < _REPEATED:
-            due.append((i + rng.randrange(impressions // 60 + 1), record))  # within half a minute of event time
+            due.append((i + rng.randrange(_REPEATED_WITHIN), record))
     at = {one["impression_id"]: i for i, one in enumerate(shown)}
     for play in traffic.plays(rng, shown):
         if play["impression"] is None:

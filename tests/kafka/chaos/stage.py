@@ -73,6 +73,7 @@ class Stage:
                 "impressions_per_hour": 0,
                 "plays_per_day": 0,
                 "title_once": False,
+                "flood_plays": 0,
                 "token_secrets": ("a secret for the tests",),
             }
             | self.changes
