@@ -12,13 +12,13 @@ from benchmarks.poisoning.run import LIMITS, Experiment, Scale, table, write_row
 
 @pytest.fixture(scope="module")
 def rows():
-    """A small audience's last day with a flood of plays, by limits; ``keyart bench poisoning`` is the large one."""
-    experiment = Experiment(1, Scale(members=200, titles=8, looks=24, days=4))
+    """A small audience's last day with a flood of plays; ``keyart bench poisoning`` has a large one."""
+    experiment = Experiment(1, Scale(members=150, titles=6, looks=24, days=4))
     return {name: experiment.rows(name, ["flood"], **settings)[0] for name, settings in LIMITS.items()}
 
 
 def test_with_the_limits_honest_choices_stay(rows):
-    """A tenth of the members send nine tenths of the plays: at least 95 % of honest members' choices are the same."""
+    """A tenth of the members send nine tenths of the plays: 95 % of honest members' choices are the same."""
     row = rows["default"]
     assert row.share_of_plays == pytest.approx(0.9, abs=0.01)
     assert row.same >= 0.95
@@ -32,7 +32,7 @@ def test_without_them_they_do_not(rows):
     assert row.share_of_plays == rows["default"].share_of_plays
     assert row.same < 0.8
     assert row.pushed > 2 * row.pushed_before
-    assert row.impressions >= row.reward > 1000
+    assert row.impressions >= row.reward > 100
 
 
 def test_rows_are_written_and_shown(rows, tmp_path):

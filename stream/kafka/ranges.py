@@ -98,7 +98,8 @@ class RangeReader:
                 stuck = min(behind)
                 raise BrokerUnavailable(
                     f"restoring: {stuck.topic} partition {stuck.partition} stays at offset {positions[stuck]}, "
-                    f"before its end {names[stuck][1]}; is a transaction left open, or a broker away?"
+                    f"before its end {names[stuck][1]}; is a broker away, or a transaction left open? "
+                    "kafka-transactions.sh find-hanging would name it"
                 )
         return applied
 

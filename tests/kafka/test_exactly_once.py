@@ -15,6 +15,7 @@ import pytest
 import recount
 import traffic
 from audit import audit_learner, audit_viewing
+from chaos.broker import MortalBroker
 from load import Load
 from waiting import until
 from wire import Wire, values
@@ -72,6 +73,13 @@ def check_viewing(wire, titles, limits=None):
 def settings(settings):
     """Without limits to what members may teach, but where a test sets them: their story is told in minutes."""
     return settings.model_copy(update=UNLIMITED)
+
+
+@pytest.fixture
+def mortal_broker():
+    """An Apache Kafka of this test's own, to be killed with transactions open."""
+    with MortalBroker() as ours:
+        yield ours
 
 
 def moved_past(wire, group, before):
@@ -233,9 +241,9 @@ def test_a_viewing_worker_is_killed_under_load(settings, wire, keyart):
     check_viewing(wire, titles)
 
 
-def test_a_learner_outlives_its_broker(settings, private_broker, keyart):
+def test_a_learner_outlives_its_broker(settings, mortal_broker, keyart):
     """The broker is killed under a learner and comes back: nothing is lost and nothing repeated."""
-    theirs = private_broker.settings(settings)
+    theirs = mortal_broker.settings(settings)
     titles = traffic.catalogue(titles=6, artworks=2)
     records = learner_traffic(14, titles, 3000)
     half = len(records) // 2
@@ -244,8 +252,8 @@ def test_a_learner_outlives_its_broker(settings, private_broker, keyart):
         load_catalogue(wire, titles)
         wire.send(records[:half])
         until(lambda: wire.committed("learner"), "it learns")
-    private_broker.kill()
-    private_broker.restart()
+    mortal_broker.kill()
+    mortal_broker.restart()
     with closing(Wire(theirs)) as wire:
         wire.send(records[half:])
         until(lambda: wire.drained("learner", INPUTS), "it has learned the rest", 60)

@@ -13,6 +13,8 @@ import traffic
 from kafka.errors import KafkaError
 from wire import Wire
 
+from stream.kafka.client import hang_up
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -115,5 +117,6 @@ class Pressure:
     @staticmethod
     def _dropped(wire: Wire | None) -> None:
         if wire is not None:
+            hang_up(wire._producer, 1.0)  # what it holds is written again; its own close would wait for it
             with suppress(KafkaError):
-                wire.close()
+                wire.admin.close()
