@@ -21,7 +21,7 @@ ARGS ?=
 stop = { echo "keyart:$(1)" >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo chaos test lint format clean
+.PHONY: help venv demo chaos fuzz test lint format clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -47,6 +47,9 @@ chaos: $(STAMP) ## Kill, stop and freeze workers and their broker under load, th
 	@PYTHONPATH=tests/kafka $(BIN)/python -m chaos $(if $(SEED),--seed '$(SEED)') $(if $(KILLS),--kills '$(KILLS)') \
 	  $(if $(IMPRESSIONS),--impressions '$(IMPRESSIONS)') $(if $(SECONDS),--seconds '$(SECONDS)') \
 	  $(if $(JSON),--json '$(JSON)') $(ARGS)
+
+fuzz: $(STAMP) ## Throw a million broken records at the reader; ARGS=--coverage lets coverage choose them
+	@PYTHONPATH=tests $(BIN)/python tests/fuzz.py $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy, strict
 	$(BIN)/ruff check .

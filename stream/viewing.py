@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, field
 
 from stream.credits import Credit, contend, day_of, forfeit, over_ms
-from stream.features import CAST_PREFIX
-from stream.records import MAX_FEATURES, Impression, Play, RewardChange, Taste
+from stream.records import Impression, Play, RewardChange, Taste
+from stream.taste import added, shares, tidied
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -27,8 +27,6 @@ _HOUR_MS = 3_600_000
 CLOCK_SKEW_MS = 5 * 60_000
 #: The most plays of one member that are remembered at a time; nobody begins so many within attribution_hours.
 MAX_PLAYS = 1000
-#: Smaller weights are nothing: rounding left them when a play was superseded.
-_TINY = 1e-12
 #: Rewards are multiples of 2⁻⁴⁰, so that sums and differences of them are exact: a reward taken back leaves
 #: nothing behind, and an impression's first credit can be told from a change.
 _GRID = 2.0**40
@@ -208,7 +206,7 @@ class Member(Struct):
         """Let the taste hold this record of a play instead of the one before."""
         self._taste(known.played_ms, -known.reward, known.themes, rules)
         self._taste(play.played_ms, reward, themes, rules)
-        self._tidy()
+        self.weights = tidied(self.weights)
         self.views += (reward > 0) - (known.reward > 0)
         known.played_ms, known.watched_seconds, known.reward = play.played_ms, play.watched_seconds, reward
         known.themes = themes if reward > 0 else {}
@@ -257,9 +255,7 @@ class Member(Struct):
 
     def taste(self, member_id: str) -> Taste:
         """The taste as shares: those of people sum to 1, those of other themes likewise."""
-        people = {k: w for k, w in self.weights.items() if k.startswith(CAST_PREFIX)}
-        others = {k: w for k, w in self.weights.items() if not k.startswith(CAST_PREFIX)}
-        return Taste(member_id, self.taste_ms, self.views, _shares(others) | _shares(people))
+        return Taste(member_id, self.taste_ms, self.views, shares(self.weights))
 
     def _earned(self, impression_id: str) -> float:
         """An impression's reward so far: the largest credit of its plays."""
@@ -290,24 +286,13 @@ class Member(Struct):
         """Add to the weights, as of when it was watched."""
         if amount == 0:
             return
+        fade = 1.0
         if at_ms > self.taste_ms:
             if self.weights:
                 fade = 2.0 ** ((self.taste_ms - at_ms) / rules.half_life_ms)
-                self.weights = {theme: weight * fade for theme, weight in self.weights.items()}
             self.taste_ms = at_ms
         scaled = amount * 2.0 ** ((at_ms - self.taste_ms) / rules.half_life_ms)
-        for theme, tag in themes.items():
-            self.weights[theme] = self.weights.get(theme, 0.0) + scaled * tag
-
-    def _tidy(self) -> None:
-        """Drop what rounding left, and the least of more themes than a context may hold."""
-        people = sorted(
-            ((w, k) for k, w in self.weights.items() if w > _TINY and k.startswith(CAST_PREFIX)), reverse=True
-        )
-        others = sorted(
-            ((w, k) for k, w in self.weights.items() if w > _TINY and not k.startswith(CAST_PREFIX)), reverse=True
-        )
-        self.weights = {k: w for w, k in (*others[:MAX_FEATURES], *people[:MAX_FEATURES])}
+        self.weights = added(self.weights, scaled, themes, fade)
 
 
 def _attributable(play: Play, rules: ViewingRules) -> Impression | None:
@@ -317,8 +302,3 @@ def _attributable(play: Play, rules: ViewingRules) -> Impression | None:
         return None
     age_ms = play.played_ms - impression.shown_ms
     return impression if -CLOCK_SKEW_MS <= age_ms <= rules.attribution_ms else None
-
-
-def _shares(weights: Mapping[str, float]) -> dict[str, float]:
-    total = sum(weights.values())
-    return {theme: min(weight / total, 1.0) for theme, weight in weights.items()} if total > 0 else {}

@@ -77,13 +77,14 @@ class TestCommand:
         assert "seeds 1: 1,000 impressions each, after 1,000" in table
         assert len(json.loads(rows_file.read_text())) == 12
 
-    def test_flicker(self, keyart_bench, tmp_path):
+    def test_flicker(self, keyart_bench, monkeypatch, tmp_path):
         """``keyart bench flicker``: a row for each seed, kind of week and number of looks a day."""
+        monkeypatch.setattr("benchmarks.flicker.PANEL", 5)
         rows_file = tmp_path / "rows.json"
-        small = ("--weeks", "2", "--old", "2", "--new", "1", "--a-day", "10")
+        small = ("--weeks", "2", "--old", "1", "--new", "1", "--a-day", "10")
         code, table, _ = keyart_bench("flicker", "--seed", "1", "2", *small, "--json", str(rows_file))
         assert code == 0
-        assert "seed 2: 2 + 1 titles" in table
+        assert "seed 2: 1 + 1 titles" in table
         found = json.loads(rows_file.read_text())
         assert len(found) == 16
         assert {(row["seed"], row["looks_a_day"]) for row in found} == {(1, 1), (1, 4), (2, 1), (2, 4)}

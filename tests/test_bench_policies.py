@@ -154,8 +154,8 @@ class TestLogs:
         "wrong",
         [
             pytest.param(lambda p: np.full(len(p), 1 / 9), id="as if the choice had been uniform"),
-            pytest.param(np.sqrt, id="too large"),
-            pytest.param(lambda p: p**1.5, id="too small"),
+            pytest.param(np.ones_like, id="as if it had been certain"),
+            pytest.param(lambda p: p**2, id="too small"),
             pytest.param(lambda p: np.random.default_rng(1).permutation(p), id="another visit's"),
         ],
     )

@@ -32,7 +32,7 @@ class TestGate:
         """At the mean context of what was shown: a weight that no member has had may move as far as it likes."""
         gate = SoundnessGate(0.3)
         gate.check(TITLE, GRAM, MEAN, FACTOR)
-        moved = MEAN + [step, 0.0]
+        moved = MEAN + np.array([step, 0.0])
         moved[:, 1] = 1e6
         if passes:
             gate.check(TITLE, GRAM, moved, FACTOR)
@@ -51,7 +51,7 @@ class TestGate:
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
     @pytest.mark.parametrize("which", ["mean", "factor"])
     def test_what_is_not_finite_never_passes(self, which, bad):
-        """A single number is enough, and it leaves no trace: the next sound one is compared with the last sound one."""
+        """A single number is enough; and the next posterior is compared with the last sound one."""
         gate = SoundnessGate(0.3)
         gate.check(TITLE, GRAM, MEAN, FACTOR)
         parts = {"mean": MEAN.copy(), "factor": FACTOR.copy()}
@@ -63,7 +63,7 @@ class TestGate:
         gate.check(TITLE, GRAM, MEAN + 0.1, FACTOR)
 
     def test_a_new_gate_measures_by_what_is_held(self):
-        """As long as that is known of every artwork, and for the same features; else there is nothing to compare."""
+        """As long as that is known of every artwork, and for the same features; else there is no measure."""
         held = {"face": MEAN[0], "kiss": MEAN[1]}
         with pytest.raises(Unsound, match="moved by"):
             SoundnessGate(0.3).check(TITLE, GRAM, MEAN + 0.5, FACTOR, held)
@@ -106,7 +106,7 @@ class TestRestart:
         self.learn(book, "kiss", 5, 0)
         publication.snapshot(TITLE, 1)
         book.sums.moment[book.titles["film"].slots["face"]] += 8.0
-        with pytest.raises(Unsound, match="'face' moved by 0.8"):
+        with pytest.raises(Unsound, match=r"'face' moved by 0\.8"):
             publication.snapshot(TITLE, 2)
         return encode_fields(book.store("film"))
 
@@ -117,7 +117,7 @@ class TestRestart:
             book = self.book_of(stored)
             publication = Publication(book)
             for _ in range(2):
-                with pytest.raises(Unsound, match="'face' moved by 0.8"):
+                with pytest.raises(Unsound, match=r"'face' moved by 0\.8"):
                     publication.snapshot(TITLE, 3)
             stored = encode_fields(book.store("film"))
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CATALOGUE = Path(__file__).parents[2] / "deploy" / "catalogue.json"
 START_MS = 1_760_054_400_000  # a midnight, UTC
 ATTACKS: tuple[Attack, ...] = get_args(Attack)
-LIMITS: dict[str, dict[str, Any]] = {"none": UNLIMITED, "default": {}}
+#: On what one member can teach: the settings that differ from the defaults.
+LIMITS: dict[str, dict[str, Any]] = {"none": UNLIMITED, "flood_plays=0": {"flood_plays": 0}, "default": {}}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Row:
     Attributes
     ----------
     limits
-        On what one member can teach: ``none``, or the settings' ``default``.
+        On what one member can teach, by their name in :data:`LIMITS`.
     bots
         What they did.
     share_of_plays
