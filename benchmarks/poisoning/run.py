@@ -188,12 +188,13 @@ def table(rows: Sequence[Row]) -> Table:
     from rich.table import Table
 
     made = Table(title="Honest members' choices, with bots among the members")
-    made.add_column("limits")
-    made.add_column("bots")
+    for name in ("seed", "limits", "bots"):
+        made.add_column(name)
     for name in ("their plays", "choices the same", "pushed artwork", "looks learned", "reward learned"):
         made.add_column(name, justify="right")
     for row in rows:
         made.add_row(
+            str(row.seed),
             row.limits,
             row.bots,
             f"{row.share_of_plays:.0%}",

@@ -30,7 +30,7 @@ def mortal(broker: Broker) -> Iterator[MortalBroker]:
 
 @pytest.mark.parametrize(
     ("scenario", "times", "impressions", "changes"),
-    [(scenarios.mixed, 5, 4000, {}), (crashes.open_transactions, 4, 1000, crashes.SETTINGS)],
+    [(scenarios.mixed, 4, 3000, {}), (crashes.open_transactions, 4, 1000, crashes.SETTINGS)],
     ids=["mixed", "open transactions"],
 )
 def test_nothing_is_lost_and_nothing_counted_twice(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 from .report import Row
 from .watch import Watch
 
-_GONE_SECONDS = 10.0
 _BACK_SECONDS = 30.0
 
 
