@@ -14,7 +14,8 @@ JSON ?=
 KILLS ?=
 IMPRESSIONS ?=
 SEED ?=
-# make test ARGS='-k snapshot'
+# make test WORKERS=1 ARGS='-k snapshot'
+WORKERS ?= 2
 ARGS ?=
 
 # $(call stop, a sentence without commas): say it and fail
@@ -57,7 +58,7 @@ lint: $(STAMP) ## ruff and mypy, strict
 	$(BIN)/mypy
 
 test: lint ## Lint, and every test; needs Java and Maven to test on Apache Kafka
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 format: $(STAMP) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix .

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+_BROKERS = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep which broker a process of pytest-xdist has used."""
+    used = getattr(node, "workeroutput", {}).get("broker")
+    if used is not None:
+        node.config.stash.setdefault(_BROKERS, []).append(used)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Which brokers they were."""
+    for used in config.stash.get(_BROKERS, []):
+        terminalreporter.section("broker")
+        terminalreporter.write_line(used)
 
 
 @pytest.fixture(scope="session")

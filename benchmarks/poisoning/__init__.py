@@ -13,6 +13,8 @@ look
     The same looks, and no plays: the artwork is to be shown less.
 once
     Each looks once and plays once, as a member would. No limit can tell.
+honest
+    They do what they always did, to compare with: a tenth more members change choices too.
 
 Honest members do exactly the same with and without them, so the evidence that they give is equal. In the end
 everything that honest members looked at on that day is chosen once more, from the last snapshots. What differs is

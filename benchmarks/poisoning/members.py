@@ -22,7 +22,7 @@ DAY_MS = 24 * HOUR_MS
 SECRET = b"what the app signs its tokens with"
 
 #: What bots do, see :mod:`benchmarks.poisoning`.
-Attack = Literal["flood", "look", "once"]
+Attack = Literal["flood", "look", "once", "honest"]
 Records = list[Impression | Play]
 
 
@@ -131,7 +131,6 @@ class Bots:
         self._sent = 0
         self._titles: dict[int, int] = {}  # by bot; those that are shown no such artwork have none
         self._tokens: dict[int, Impression] = {}  # the last look of each bot that it could use
-        self.plays = 0
 
     def hour(self, service: Service, start_ms: int, plays: int) -> Records:
         """What they send in an hour in which honest members send so many plays."""
@@ -167,7 +166,6 @@ class Bots:
             self._tokens[bot] = seen
             records.append(seen)
         if self._attack != "look" and bot in self._tokens:
-            self.plays += 1
             token, runtime = self._tokens[bot], self._world.titles[title].runtime_seconds
             records.append(Play(name, at_ms + 60_000, token.member_id, token.title_id, runtime, token))
         return records

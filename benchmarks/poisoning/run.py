@@ -31,7 +31,7 @@ CATALOGUE = Path(__file__).parents[2] / "deploy" / "catalogue.json"
 START_MS = 1_760_054_400_000  # a midnight, UTC
 ATTACKS: tuple[Attack, ...] = get_args(Attack)
 #: On what one member can teach: the settings that differ from the defaults.
-LIMITS: dict[str, dict[str, Any]] = {"none": UNLIMITED, "flood_plays=0": {"flood_plays": 0}, "default": {}}
+LIMITS: dict[str, dict[str, Any]] = {"none": UNLIMITED, "no flood": {"flood_plays": 0}, "default": {}}
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ class Experiment:
             service.take(honest.hour(service, start_ms)[1], start_ms + HOUR_MS)
         # What honest members do on the last day, shown what they are without bots.
         self._hours: list[Records] = []
+        self._as_members: list[Records] = []  # what bots would do if they were none
         self._looks: list[Look] = []
         alone, bots = service.restored(), {world.member_ids[bot] for bot in self._bots}
         for hour in range(24):
@@ -124,6 +125,7 @@ class Experiment:
             start_ms = self._day_ms + hour * HOUR_MS
             looks, records = honest.hour(alone, start_ms)
             self._hours.append([record for record in records if record.member_id not in bots])
+            self._as_members.append([record for record in records if record.member_id in bots])
             self._looks += [look for look in looks if look.member not in set(self._bots)]
             alone.take(self._hours[-1], start_ms + HOUR_MS)
 
@@ -155,13 +157,17 @@ class Experiment:
         service.take([], self._day_ms)
         rng = np.random.default_rng([self.seed, 12])
         bots = None if attack is None else Bots(self.world, self._bots, self._pushed, attack, rng)
+        plays = 0
         for hour, honest in enumerate(self._hours):
             start_ms = self._day_ms + hour * HOUR_MS
-            records = list(honest)
-            if bots is not None:
-                records += bots.hour(service, start_ms, _new_plays(honest))
-            service.take(records, start_ms + HOUR_MS)
-        return service, 0 if bots is None else bots.plays
+            theirs: Records = []
+            if attack == "honest":
+                theirs = self._as_members[hour]
+            elif bots is not None:
+                theirs = bots.hour(service, start_ms, _new_plays(honest))
+            plays += _new_plays(theirs)
+            service.take([*honest, *theirs], start_ms + HOUR_MS)
+        return service, plays
 
     def _choices(self, service: Service) -> np.ndarray:
         """What honest members would be shown of all they looked at, at the end of the day."""
@@ -187,10 +193,14 @@ def table(rows: Sequence[Row]) -> Table:
     """The rows for people."""
     from rich.table import Table
 
-    made = Table(title="Honest members' choices, with bots among the members")
+    made = Table(
+        title="Honest members' choices, with bots among the members",
+        caption="plays: the bots' share; the same: honest choices that bots have not changed; pushed: honest "
+        "choices that are an artwork they push, without them → with them; looks, reward: what was learned of them",
+    )
     for name in ("seed", "limits", "bots"):
         made.add_column(name)
-    for name in ("their plays", "choices the same", "pushed artwork", "looks learned", "reward learned"):
+    for name in ("plays", "the same", "pushed", "looks", "reward"):
         made.add_column(name, justify="right")
     for row in rows:
         made.add_row(

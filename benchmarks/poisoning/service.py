@@ -105,18 +105,29 @@ class Service:
 
     def take(self, records: Iterable[Impression | Play], now_ms: int) -> None:
         """What was shown and played is learned, checkpointed and published."""
-        shown, played = [], []
-        for record in records:
-            (shown if isinstance(record, Impression) else played).append(record)
+        every = list(records)
+        shown = [record for record in every if isinstance(record, Impression)]
+        played = [record for record in every if not isinstance(record, Impression)]
         self._learner.handle(IMPRESSIONS, self._arrive(IMPRESSIONS, shown))
         self._viewing.handle(PLAYS, self._arrive(PLAYS, played))
         outputs = list(self._viewing.checkpoint())
         self._keep(outputs)
         rewards = [(output.key, output.value) for output in outputs if output.topic is REWARDS]
         self._learner.handle(REWARDS, _arrived(REWARDS, rewards))
-        self._keep(self._learner.checkpoint())
+        self._checkpoint()
         self._shared.apply(_arrived(SHARED_PRIOR, self._kept[SHARED_PRIOR].items()))
         self._keep(self._learner.publish(now_ms, math.inf))
+
+    def _checkpoint(self) -> None:
+        """Until lessons are the same twice: a checkpoint gives them little time, and here time decides nothing."""
+        before = None
+        while True:
+            outputs = list(self._learner.checkpoint())
+            self._keep(outputs)
+            lessons = next((output.value for output in outputs if output.topic is SHARED_PRIOR), None)
+            if lessons is not None and lessons == before:
+                return
+            before = lessons
 
     def _arrive(self, topic: Topic, records: Sequence[Record]) -> list[Arrived]:
         pairs = [(getattr(record, topic.key.value).encode(), encode(record)) for record in records]

@@ -166,7 +166,9 @@ def poisoning(
     members: Annotated[int, typer.Option(min=100, help="How many there are; a tenth are bots.")] = 1000,
     titles: Annotated[int, typer.Option(min=2, help="How many, of the example catalogue.")] = 40,
     days: Annotated[int, typer.Option(min=2, help="How many; the bots turn on the last.")] = 8,
-    attack: Annotated[list[str] | None, typer.Option(help="What bots do: flood, look, once (each).")] = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="What bots do: flood, look, once, honest (each).")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here, for machines.")] = None,
 ) -> None:
     """Measure what bots can make honest members see, with the limits on what one member can teach, and without.

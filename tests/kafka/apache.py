@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import os
 import shutil
@@ -45,8 +46,8 @@ def version() -> str:
 def jars() -> Path:
     """The folder with Kafka and everything it needs, downloaded once.
 
-    A download is moved into place when it is complete, so that a broken one is never used, and two sessions that
-    download at the same time do not disturb each other.
+    A download is moved into place when it is complete, so that a broken one is never used; of two sessions at the
+    same time one waits for the other.
     """
     place = CACHE / f"{version()}-{hashlib.sha256(POM.read_bytes()).hexdigest()[:8]}"
     if place.is_dir():
@@ -55,6 +56,12 @@ def jars() -> Path:
         if shutil.which(tool) is None:
             raise NoApacheKafka(f"there is no {tool!r} on the path")
     CACHE.mkdir(exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Maven's own store is not made for two at a time
+        return place if place.is_dir() else _download(place)
+
+
+def _download(place: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="part-", dir=CACHE) as part:
         try:
             done = subprocess.run(
@@ -69,11 +76,7 @@ def jars() -> Path:
         if done.returncode:
             said = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr.strip())
             raise NoApacheKafka(f"Maven failed: {said}")
-        try:
-            Path(part, "jars").rename(place)
-        except OSError:
-            if not place.is_dir():  # another session was quicker
-                raise
+        Path(part, "jars").rename(place)
     return place
 
 

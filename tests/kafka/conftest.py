@@ -68,12 +68,20 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
             started = EmbeddedBroker()
             started.start()
             found = Broker(started.bootstrap, "embedded", f"Apache Kafka cannot be had: {reason}")
-    request.config.stash[_USED] = f"{found.kind} broker at {found.bootstrap} ({found.why})"
+    used = f"{found.kind} broker at {found.bootstrap} ({found.why})"
+    _say(request.config, used)
     yield found
     if started is not None:
         if request.session.testsfailed:
-            request.config.stash[_USED] += f"\nthe end of its output:\n{started.output()}"
+            _say(request.config, f"{used}\nthe end of its output:\n{started.output()}")
         started.close()
+
+
+def _say(config: pytest.Config, used: str) -> None:
+    """Which broker it is: for the summary of this process, or of the one that runs several such as this."""
+    config.stash[_USED] = used
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["broker"] = used
 
 
 @pytest.fixture
