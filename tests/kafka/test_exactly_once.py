@@ -104,8 +104,8 @@ def test_a_learner_joins_and_another_is_killed_under_load(settings, wire, keyart
     """Two learners share the partitions, a third joins, one is killed: every number then equals a recount."""
     titles = traffic.catalogue(titles=12, artworks=2)
     load_catalogue(wire, titles)
-    records = learner_traffic(11, titles, 40_000)
-    with Load(wire, records, per_second=1500) as load:
+    records = learner_traffic(11, titles, 80_000)
+    with Load(wire, records, per_second=1000) as load:
         learners = [keyart(settings, "learner", "--ready") for _ in range(2)]
         for learner in learners:
             learner.wait_ready()
@@ -138,7 +138,7 @@ def test_a_learner_that_slept_does_not_commit_what_it_had(settings, wire, keyart
     sleeper.wait_ready()
     other.wait_ready()
     until(lambda: wire.members("learner") == 2, "both learners are members")
-    with Load(wire, learner_traffic(17, titles, 20_000), per_second=1000) as load:
+    with Load(wire, learner_traffic(17, titles, 60_000), per_second=1000) as load:
         until(
             lambda: moved_past(wire, "learner", dict.fromkeys(wire.places("impressions"), 0)), "both are at work"
         )
@@ -197,7 +197,7 @@ def test_a_named_learner_comes_back_at_once(settings, wire, keyart):
     named = settings.model_copy(update={"worker_id": "one", "session_seconds": 25.0})
     titles = traffic.catalogue(titles=6, artworks=2)
     load_catalogue(wire, titles)
-    with Load(wire, learner_traffic(12, titles, 30_000), per_second=1000) as load:
+    with Load(wire, learner_traffic(12, titles, 60_000), per_second=1000) as load:
         for _ in range(2):
             learner = keyart(named, "learner", "--ready")
             learner.wait_ready(15)
@@ -218,7 +218,7 @@ def test_a_viewing_worker_is_killed_under_load(settings, wire, keyart):
     rng = random.Random(13)
     titles = traffic.catalogue(titles=5)
     load_catalogue(wire, titles)
-    with Load(wire, viewing_traffic(rng, titles, 12_000), per_second=700) as load:
+    with Load(wire, viewing_traffic(rng, titles, 40_000), per_second=700) as load:
         first = keyart(settings, "viewing", "--ready")
         first.wait_ready()
         until(lambda: wire.committed("viewing"), "it works")
