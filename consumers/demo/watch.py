@@ -109,7 +109,7 @@ class Watch:
     # --- the end
 
     def settled(self) -> bool:
-        """Whether everything that was sent has been learned, and what was learned is served here."""
+        """Whether everything that was sent has been learned or put aside, and what was learned is served here."""
         self._tally.update(0.1)
         served = [self._chooser.snapshot(title_id) for title_id in self._scene.names]
         learned = sum(one.version for one in served if one is not None)
@@ -117,6 +117,7 @@ class Watch:
             abs(self._tally.credit - self.report.credit_expected) < _ROUNDING
             and learned == self._tally.learnable
             and not self._fresh.waiting
+            and self._tally.records["dead-letters"] >= self.report.malformed
         )
 
     def summary(self) -> dict[str, Any]:
