@@ -202,7 +202,8 @@ def _loss(gram: Floats, mean: Floats, held: Floats) -> float:
         return 0.0
     centre = gram[0] / count
     spread = gram / count - np.outer(centre, centre)
-    spread[np.arange(d), np.arange(d)] += _LEAST_VARIANCE
+    # Of very large features that hardly differ, rounding leaves more than that, and of either sign.
+    spread[np.arange(d), np.arange(d)] += _LEAST_VARIANCE * max(1.0, float(np.diagonal(gram).max() / count))
     contexts = centre + _draws(d) @ np.linalg.cholesky(spread).T
     contexts[:, 0] = 1.0
     scores = contexts @ mean.T

@@ -78,6 +78,25 @@ class TestGate:
             gate.check(TITLE, GRAM, MEAN + 0.2 * step, FACTOR, {"face": MEAN[0], "kiss": MEAN[1]})
 
 
+def test_members_who_hardly_differ_stop_nothing():
+    """Very large features, alike but for rounding: whatever is asked gives a snapshot or a refusal."""
+    book = TitleBook(("bias", "comedy", "romance"), LearningRules(10.0, 20.0, 1.0, hold=0.01))
+    publication = Publication(book)
+    for batch in range(6):
+        shown = [
+            some_impression(
+                f"{batch}-{i}",
+                artwork_id=("face", "kiss")[i % 2],
+                context={"comedy": 7e5 * (1 - 1e-9 * (i % 7)), "romance": 1e5 * (1 - 1e-9 * (i % 7))},
+            )
+            for i in range(777)
+        ]
+        book.learn_impressions(shown)
+        book.learn_rewards([some_reward(one, 0.3) for one in shown[:50]])
+        ((_, found),) = publication.snapshots([TITLE], batch)
+        assert isinstance(found, Unsound) or np.isfinite([one["mean"] for one in found["artworks"]]).all()
+
+
 class TestRestart:
     """A learner that starts over does not let through what was refused."""
 
