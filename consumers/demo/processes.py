@@ -56,6 +56,7 @@ class Processes:
         self._command = _find_command()
         self._environment = dict(os.environ) | dict(variables)
         self._running: list[_Running] = []
+        self._short: list[_Running] = []  # those that end by themselves
         self._ready_files = tempfile.TemporaryDirectory(prefix="keyart-demo-")
 
     def __enter__(self) -> Self:
@@ -67,6 +68,7 @@ class Processes:
     def run(self, name: str, *arguments: str) -> Callable[[], bool]:
         """Start a command that ends by itself; the returned function says whether it has, without an error."""
         one = self._start(name, arguments)
+        self._short.append(one)
 
         def done() -> bool:
             code = one.process.poll()
@@ -110,7 +112,7 @@ class Processes:
         self._also()
         for one in self._running:
             code = one.process.poll()
-            if code is not None:
+            if code is not None and not (code == 0 and one in self._short):
                 raise _ended(one, code)
 
     def wait_until(self, *conditions: Callable[[], bool], seconds: float, stopped: Callable[[], bool]) -> bool:
