@@ -23,6 +23,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arrived import Arrived
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask
 from consumers.viewing import ViewingTask
@@ -48,17 +49,6 @@ KINDS: dict[str, Topic] = {
 }
 _SHOWN = Impression("hostile-i", START_MS, "m", "film", "face", {"hostile-f": 1.0}, "explore", 0.5, None)
 _PLAYED = Play("p", START_MS, "m", "film", 900.0, None)
-
-
-class Arrived(NamedTuple):
-    """A record as a worker reads it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Measured(NamedTuple):

@@ -126,6 +126,5 @@ def score(
                 title.add_cast(scores[i], cast)
     spread = scores[:, :, 1:]
     sd = np.sqrt(np.einsum("nkj,nkj->nk", spread, spread))
-    for i, title in enumerate(titles):
-        sd[i, len(title.artwork_ids) :] = 1.0
+    sd[np.arange(most) >= np.array([len(title.artwork_ids) for title in titles])[:, None]] = 1.0
     return scores[:, :, 0].copy(), np.maximum(sd, MIN_SD)

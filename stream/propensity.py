@@ -104,7 +104,7 @@ def _integrals(
 
 
 def _normal_cdf(x: Floats) -> Floats:
-    """Φ, from a table and its first three derivatives: within 1e-10, in a third of the time that SciPy's takes."""
+    """Φ, from a table and its first three derivatives: within 1e-10, and quicker than SciPy's."""
     place = np.clip(x, -_REACH, _REACH) * _STEPS
     nearest = np.rint(place)
     place -= nearest

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from benchmarks.arrived import ANY_TIME, Arrived
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask, SharedPriorView
 from consumers.viewing import ViewingTask
@@ -37,21 +38,8 @@ if TYPE_CHECKING:
     from stream.topics import Topic
 
 _DAY_MS = 86_400_000
-#: Its days are long ago.
-_ANY_TIME: dict[str, Any] = {"max_ahead_seconds": 0, "max_behind_days": 0}
 _NO_TASTE: dict[str, float] = {}
 _KEPT = LEARNER_CHANGELOG, VIEWING_CHANGELOG, SHARED_PRIOR, SNAPSHOTS
-
-
-class Arrived(NamedTuple):
-    """A record as a worker reads it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Shown(NamedTuple):
@@ -76,7 +64,7 @@ class Service:
     """
 
     def __init__(self, titles: Sequence[Title], **settings: Any) -> None:
-        self.settings = Settings.model_construct(None, **({"worker_id": "bench"} | _ANY_TIME | settings))
+        self.settings = Settings.model_construct(None, **({"worker_id": "bench"} | ANY_TIME | settings))
         self.registry = CollectorRegistry()
         self._titles = titles
         self._catalogue = CatalogueView()

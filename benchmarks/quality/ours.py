@@ -8,11 +8,12 @@ is left out, and of members' split among policies everybody is ``personal``, as 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from benchmarks.arrived import ANY_TIME, Arrived
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask, SharedPriorView
 from stream.choice import choose_thompson, key_of, time_bucket
@@ -40,20 +41,6 @@ _RUNTIME_SECONDS = 6000.0
 #: result differs by less than 0.003 from one after each batch, and a million impressions take half the time.
 _GROWTH = 0.02
 
-#: A made-up world has a time of its own.
-_ANY_TIME: dict[str, Any] = {"max_ahead_seconds": 0, "max_behind_days": 0}
-
-
-class Arrived(NamedTuple):
-    """A record as a worker reads it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-
 
 class Ours:
     """Keyart as shipped, or with settings changed.
@@ -79,7 +66,7 @@ class Ours:
     def __init__(
         self, world: World, *, shared: SharedPriorView | None = None, people: bool = True, **settings: Any
     ) -> None:
-        self.settings = Settings.model_construct(None, **({"worker_id": "bench"} | _ANY_TIME | settings))
+        self.settings = Settings.model_construct(None, **({"worker_id": "bench"} | ANY_TIME | settings))
         self._salt = f"{world.seed}-"
         self._tells_people = people and world.truth.people > 0
         self._shared = shared or (SharedPriorView() if self.settings.shared_prior else None)

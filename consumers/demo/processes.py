@@ -32,6 +32,7 @@ class _Running:
     name: str
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    stays: bool
 
     def tail(self) -> str:
         """The end of what it wrote, read without moving the place where it writes."""
@@ -56,7 +57,6 @@ class Processes:
         self._command = _find_command()
         self._environment = dict(os.environ) | dict(variables)
         self._running: list[_Running] = []
-        self._short: list[_Running] = []  # those that end by themselves
         self._ready_files = tempfile.TemporaryDirectory(prefix="keyart-demo-")
 
     def __enter__(self) -> Self:
@@ -67,8 +67,7 @@ class Processes:
 
     def run(self, name: str, *arguments: str) -> Callable[[], bool]:
         """Start a command that ends by itself; the returned function says whether it has, without an error."""
-        one = self._start(name, arguments)
-        self._short.append(one)
+        one = self._start(name, arguments, stays=False)
 
         def done() -> bool:
             code = one.process.poll()
@@ -94,15 +93,15 @@ class Processes:
         one = self._start(name, arguments)
         return lambda: says in one.tail()
 
-    def _start(self, name: str, arguments: tuple[str, ...]) -> _Running:
+    def _start(self, name: str, arguments: tuple[str, ...], *, stays: bool = True) -> _Running:
         log = tempfile.TemporaryFile(prefix="keyart-demo-")  # noqa: SIM115 - has no name, and lives as long as needed
         process = start_tied([self._command, *arguments], log, self._environment)
-        one = _Running(name, process, log)
+        one = _Running(name, process, log, stays)
         self._running.append(one)
         return one
 
     def check(self) -> None:
-        """See that all of them are still there.
+        """See that all of them are still there, but for those that end by themselves.
 
         Raises
         ------
@@ -112,7 +111,7 @@ class Processes:
         self._also()
         for one in self._running:
             code = one.process.poll()
-            if code is not None and not (code == 0 and one in self._short):
+            if one.stays and code is not None:
                 raise _ended(one, code)
 
     def wait_until(self, *conditions: Callable[[], bool], seconds: float, stopped: Callable[[], bool]) -> bool:

@@ -97,51 +97,49 @@ class Committer:
         ConfigurationError
             The cluster does not allow it, and will not if tried again. Nothing was committed.
         """
-        if self._broken:
-            raise WorkerFailed("this producer has failed before and must not be used again")
+        self._require_unbroken()
         if group_metadata.generation_id < 0:
             self._broken = True
             raise WorkerFailed("the worker is no longer in its group, so its commit would not be fenced")
+        places = {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
+        return self._transact(
+            outputs, "the checkpoint", lambda: self._client.send_offsets_to_transaction(places, group_metadata)
+        )
+
+    def _require_unbroken(self) -> None:
+        if self._broken:
+            raise WorkerFailed("this producer has failed before and must not be used again")
+
+    def _transact(self, outputs: Iterable[Output], what: str, at_last: Callable[[], object] = lambda: None) -> int:
+        """Write records, and whatever else, in one transaction; after any error the producer is broken."""
+        self._require_unbroken()
+        self._broken = True  # until it has gone well
+        limit, prefix, identity = self._settings.transaction_seconds, self._settings.topic_prefix, self._identity()
         try:
-            return self._commit(outputs, offsets, group_metadata)
+            self._client.begin_transaction()
+            futures = [
+                self._client.send(
+                    output.topic.full_name(prefix),
+                    key=output.key,
+                    value=output.value,
+                    partition=output.partition,
+                    headers=list(output.headers),
+                )
+                for output in outputs
+            ]
+            self._client.flush(timeout=limit)
+            for future in futures:
+                future.get(timeout=0)  # raises what the delivery raised, or that it has not happened
+            with self._watched("committing a transaction", 2 * limit):
+                at_last()
+                self._client.commit_transaction()
         except AuthorizationError as error:
-            self._broken = True
             raise not_allowed(self._settings, "committing", error) from error
         except (KafkaError, ValueError) as error:
-            self._broken = True
-            raise WorkerFailed(f"the checkpoint did not commit: {error}") from error
-        except BaseException:
-            self._broken = True
-            raise
-
-    def _commit(
-        self, outputs: Iterable[Output], offsets: Mapping[tuple[str, int], int], group_metadata: Any
-    ) -> int:
-        prefix = self._settings.topic_prefix
-        limit = self._settings.transaction_seconds
-        identity = self._identity()
-        self._client.begin_transaction()
-        futures = [
-            self._client.send(
-                output.topic.full_name(prefix),
-                key=output.key,
-                value=output.value,
-                partition=output.partition,
-                headers=list(output.headers),
-            )
-            for output in outputs
-        ]
-        self._client.flush(timeout=limit)
-        for future in futures:
-            future.get(timeout=0)  # raises what the delivery raised, or that it has not happened
-        with self._watched("committing a transaction", 2 * limit):
-            self._client.send_offsets_to_transaction(
-                {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()},
-                group_metadata,
-            )
-            self._client.commit_transaction()
+            raise WorkerFailed(f"{what} did not commit: {error}") from error
         if self._identity() != identity:
-            raise WorkerFailed("the checkpoint may not have committed: the producer's epoch changed meanwhile")
+            raise WorkerFailed(f"{what} may not have committed: the producer's epoch changed meanwhile")
+        self._broken = False
         return len(futures)
 
     def _identity(self) -> tuple[int, int]:

@@ -184,6 +184,9 @@ class ApacheBroker:
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": 200,
             # A missing topic must be noticed, not made up.
             "auto.create.topics.enable": "false",
+            # Some tests write records that are older than their topic keeps them, and read them a moment later.
+            "log.retention.check.interval.ms": 24 * 60 * 60 * 1000,
+            "log.initial.task.delay.ms": 24 * 60 * 60 * 1000,
             "log.index.size.max.bytes": 1024 * 1024,
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
             "num.network.threads": 2,

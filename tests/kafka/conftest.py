@@ -11,12 +11,13 @@ import os
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from apache import ApacheBroker, NoApacheKafka, version
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from members import Member
 from processes import Process
 from wire import Wire
 
@@ -163,6 +164,20 @@ def keyart(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[
         if process.running:
             process.kill()
         request.node.add_report_section("teardown", process.name, process.output())
+
+
+@pytest.fixture
+def join(settings: Settings) -> Iterator[Callable[..., Member]]:
+    """Makes members of the learners' group, with some settings changed; they leave at the end."""
+    members: list[Member] = []
+
+    def make(**changes: Any) -> Member:
+        members.append(Member(settings.model_copy(update=changes)))
+        return members[-1]
+
+    yield make
+    for member in members:
+        member.reader.close()
 
 
 @pytest.fixture(autouse=True)

@@ -93,20 +93,6 @@ class Checkpoint:
 
 
 @pytest.fixture
-def join(settings):
-    """Makes members of the learners' group; they leave at the end."""
-    made = []
-
-    def make():
-        made.append(Member(settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.reader.close()
-
-
-@pytest.fixture
 def member(join):
     """One that owns all partitions."""
     alone = join()

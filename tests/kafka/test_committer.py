@@ -25,20 +25,6 @@ OUTPUTS = [
 
 
 @pytest.fixture
-def join(settings):
-    """Makes members of one group; they leave at the end."""
-    made = []
-
-    def make():
-        made.append(Member(settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.reader.close()
-
-
-@pytest.fixture
 def metadata(join):
     """The membership of a worker that has joined alone."""
     member = join()

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import pytest
 from kafka.admin import NewPartitions
-from members import INPUTS, Member, turn_all
+from members import INPUTS, turn_all
 from waiting import until
 
 from stream.errors import WorkerFailed
 from stream.kafka import Committer, GroupReader
 from stream.topics import IMPRESSIONS, REWARDS
-
-
-@pytest.fixture
-def join(settings):
-    """Makes members of one group; they leave at the end."""
-    members = []
-
-    def make(**changes):
-        members.append(Member(settings.model_copy(update=changes)))
-        return members[-1]
-
-    yield make
-    for member in members:
-        member.reader.close()
 
 
 def test_members_share_the_partitions_and_the_same_of_every_input(join, wire):
