@@ -22,7 +22,7 @@ ARGS ?=
 stop = { echo "keyart:$(1)" >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo chaos fuzz test lint format clean
+.PHONY: help venv demo chaos fuzz docs test lint format clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,10 @@ chaos: $(STAMP) ## Kill, stop and freeze workers and their broker under load, th
 
 fuzz: $(STAMP) ## Throw a million broken records at the reader; ARGS=--coverage lets coverage choose them
 	@PYTHONPATH=tests $(BIN)/python tests/fuzz.py $(ARGS)
+
+docs: $(STAMP) ## Write anew what is made from the code: docs/metrics.md, and Grafana's dashboards
+	@$(BIN)/keyart metrics > docs/metrics.md
+	@$(BIN)/python deploy/grafana/dashboards.py
 
 lint: $(STAMP) ## ruff and mypy, strict
 	$(BIN)/ruff check .

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from stream.codec import decode, decode_key
 from stream.errors import DecodeError
 from stream.features import CAST_PREFIX
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stream.kafka import Message
+
+log = structlog.get_logger("keyart")
 
 
 class CatalogueView:
@@ -66,8 +70,15 @@ class CatalogueView:
                 title = None if message.value is None else decode(Title, message.value)
                 if title is not None and title.title_id != title_id:
                     raise DecodeError("wrong_key", "the record's key is not its title_id")
-            except DecodeError:
+            except DecodeError as error:
                 self.refused += 1
+                log.warning(
+                    "record refused",
+                    topic=message.topic,
+                    partition=message.partition,
+                    offset=message.offset,
+                    code=error.code,
+                )
                 continue
             self.partition_of[title_id] = message.partition
             self._changed_at[title_id] = version

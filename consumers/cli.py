@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from consumers.commands import bench, cluster, dead_letters, err, events, members, workers
+from consumers.commands import (
+    bench,
+    cluster,
+    contracts,
+    dead_letters,
+    doctor,
+    err,
+    events,
+    members,
+    speed,
+    workers,
+)
 from stream.errors import KeyartError
 
 app = typer.Typer(
@@ -31,11 +42,16 @@ for command in (
     events.replay,
     events.demo,
     members.forget,
+    doctor.doctor,
+    contracts.contracts,
     cluster.config,
+    cluster.metrics,
 ):
     app.command()(command)
 app.add_typer(cluster.catalogue, name="catalogue")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
+for command in speed.COMMANDS:
+    bench.bench.command(cls=bench.Lists)(command)
 app.add_typer(bench.bench, name="bench")
 
 

@@ -22,7 +22,7 @@ from stream.topics import CATALOGUE, DEAD_LETTERS, PLAYS, REWARDS, TASTES, VIEWI
 from stream.viewing import MAX_PLAYS, Member, ViewingRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from consumers.catalogue_view import CatalogueView
     from stream.kafka import Message
@@ -53,6 +53,9 @@ def viewing_job(
     def new_task(partition: int, refresh: Callable[[], object]) -> ViewingTask:
         return ViewingTask(partition, settings, catalogue, metrics, refresh, now_ms=now_ms)
 
+    def show(tasks: Collection[ViewingTask]) -> None:
+        metrics.members.set(sum(task.members for task in tasks))
+
     return Job(
         name="viewing",
         inputs=(PLAYS,),
@@ -61,6 +64,7 @@ def viewing_job(
         tables={CATALOGUE: catalogue.apply},
         new_task=new_task,
         checkpoint_seconds=settings.reward_seconds,
+        show=show,
     )
 
 
@@ -90,6 +94,11 @@ class ViewingTask:
         self._dead = WaitingLetters(settings.worker_name, metrics)
 
     # --- state
+
+    @property
+    def members(self) -> int:
+        """How many members it knows something of."""
+        return len(self._members)
 
     def restore(self, messages: Sequence[Message]) -> None:
         """Take back members from the changelog; a tombstone forgets one."""

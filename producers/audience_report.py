@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from stream.records import Policy
+from stream.records import Policy, Rule
 
 
 @dataclass
@@ -58,7 +59,7 @@ class SimulationReport:
     unqueued
         Events that the producer could not queue; they are in none of the other numbers.
     policies
-        By policy.
+        By policy; of the app's own choices only if there were any.
     """
 
     history: int = 0
@@ -74,7 +75,7 @@ class SimulationReport:
     unknown: int = 0
     unqueued: int = 0
     policies: dict[Policy, PolicyTally] = field(
-        default_factory=lambda: {policy: PolicyTally() for policy in get_args(Policy)}
+        default_factory=lambda: defaultdict(PolicyTally, {rule: PolicyTally() for rule in get_args(Rule)})
     )
 
     @property

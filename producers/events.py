@@ -86,8 +86,12 @@ class EventProducer:
 
     def impression_token(self, token: str) -> bool:
         """The same as :meth:`impression`, for an app that holds only the token."""
+        return self.shown(token)[1]
+
+    def shown(self, token: str) -> tuple[Impression, bool]:
+        """The same as :meth:`impression_token`, and what the token says."""
         impression = self._verified(token)
-        return self._write(topics.IMPRESSIONS, impression.title_id, impression)
+        return impression, self._write(topics.IMPRESSIONS, impression.title_id, impression)
 
     def play(
         self,

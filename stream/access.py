@@ -84,6 +84,10 @@ ROLES: dict[str, tuple[Grant, ...]] = {
         Grant(("Write",), Kind.TRANSACTIONAL_ID, ("dead-letters.replay",)),
     ),
     "forget": (_on((topics.PLAYS,), "Write", "DescribeConfigs"),),
+    "doctor": (
+        _on(topics.ALL, "Read", "DescribeConfigs"),
+        Grant(("Describe",), Kind.GROUP, ("viewing", "learner")),
+    ),
     "topics": (
         Grant(("Create", "Describe", "DescribeConfigs", "AlterConfigs"), Kind.TOPIC, ("",), is_prefix=True),
     ),
@@ -99,6 +103,7 @@ USES = {
     "replay": "`keyart replay`",
     "dead-letters": "`keyart dead-letters`",
     "forget": "`keyart forget`",
+    "doctor": "`keyart doctor`, `keyart explain`",
     "topics": "`keyart topics`",
 }
 

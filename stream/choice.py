@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from stream.propensity import win_probabilities
-from stream.records import Policy  # noqa: TC001 - the struct's annotation is read at run time
+from stream.records import Policy, Rule  # noqa: TC001 - the struct's annotation is read at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +32,7 @@ _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _SALT_POLICY = 0xA0761D6478BD642F
 _SALT_FLOOR = 0xE7037ED1A0B428DB
+_SALT_APP = 0x8EBC6AF09C88C6E3
 
 
 class Choice(Struct, frozen=True):
@@ -44,7 +45,7 @@ class Choice(Struct, frozen=True):
     propensity
         The probability, known at choice time, with which this artwork was chosen.
     policy
-        Which rule chose.
+        Who chose: a rule of Keyart's, or the app itself.
     context
         The features the choice was made from.
     snapshot_version
@@ -53,6 +54,8 @@ class Choice(Struct, frozen=True):
         Unique to this choice.
     token
         The impression, signed: hand it back with the play.
+    advised
+        What Keyart would have shown where the app chose; None elsewhere.
     """
 
     title_id: str
@@ -63,6 +66,7 @@ class Choice(Struct, frozen=True):
     snapshot_version: int | None
     impression_id: str
     token: str
+    advised: str | None = None
 
 
 # --- hashing: SHA-256 of the names once, then SplitMix64 (Steele, Lea & Flood 2014) to combine them
@@ -118,7 +122,16 @@ def time_buckets(member_key: int, title_keys: Keys, now_ms: int, bucket_ms: int)
     return (now_ms + begun.astype(np.int64)) // bucket_ms
 
 
-def policy_of(member_key: int, explore_share: float, popular_share: float) -> Policy:
+def left_to_app(member_key: int, app_share: float) -> bool:
+    """Whether a member gets the app's own choice, for good; who does has nothing to do with the other policies.
+
+    >>> [left_to_app(key_of(f"member-{i}"), 0.3) for i in range(4)]
+    [False, True, True, True]
+    """
+    return _unit(_mix(member_key ^ _SALT_APP)) < app_share
+
+
+def policy_of(member_key: int, explore_share: float, popular_share: float) -> Rule:
     """The policy a member belongs to, for good.
 
     >>> [policy_of(key_of(f"member-{i}"), 0.2, 0.3) for i in range(4)]

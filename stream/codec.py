@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
+import msgspec.inspect
 import orjson
 
 from stream.errors import DecodeError
-from stream.records import MAX_NESTING, MAX_RECORD_BYTES, Id, Record
+from stream.records import MAX_NESTING, MAX_RECORD_BYTES, EventId, Id, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 R = TypeVar("R", bound=Record)
 
@@ -26,6 +27,8 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _LONGEST_FAULT = 200
+_NESTED = (msgspec.inspect.DictType, msgspec.inspect.StructType)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @cache
@@ -77,7 +80,82 @@ def decode(record: type[R], value: bytes | None, *, limit: int | None = MAX_RECO
         raise DecodeError("not_utf8", f"{record.__name__}: not UTF-8 at byte {_first_bad_byte(value)}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise DecodeError("not_json", f"{record.__name__}: not JSON: {error}") from None
+    if b"\\" in value or b"\x7f" in value:  # JSON has control characters in no other way
+        check_ids(found)
     return found
+
+
+def decode_plain(record: type[R], values: Sequence[bytes | None]) -> list[R] | None:
+    """Read the records of a batch, if all are as nearly all are: a fraction of the time it takes one by one.
+
+    Parameters
+    ----------
+    record
+        The type their topic promises.
+    values
+        The bytes of n records.
+
+    Returns
+    -------
+    list or None
+        The n records as :func:`decode` would read each; None if one of them has to be looked at more closely, and
+        may be bad.
+
+    Examples
+    --------
+    >>> from stream.records import Taste
+    >>> good = b'{"member_id": "m", "updated_ms": 1, "views": 2, "taste": {}}'
+    >>> [taste.views for taste in decode_plain(Taste, [good, good])]
+    [2, 2]
+    >>> decode_plain(Taste, [good, b"{}"]) is None
+    True
+    """
+    try:
+        together = b"".join(values)  # type: ignore[arg-type] - a TypeError where there is none
+        if b"\\" in together or b"\x7f" in together or max(map(len, values)) > MAX_RECORD_BYTES:  # type: ignore[arg-type]
+            return None
+        brackets = together.count(b"{") + together.count(b"[")
+        if brackets - (len(values) - 1) * _fewest_brackets(record) > MAX_NESTING:
+            return None  # were all the others as flat as can be, this one could be too deep
+        return list(map(decoder(record).decode, values))  # type: ignore[arg-type]
+    except (TypeError, ValueError, RecursionError, msgspec.DecodeError):
+        return None
+
+
+@cache
+def _fewest_brackets(record: type[Record]) -> int:
+    """How many objects and lists there are at least in a record of this type, itself among them."""
+    fields = msgspec.inspect.type_info(record).fields  # type: ignore[attr-defined]
+    return 1 + sum(field.required and isinstance(field.type, _NESTED) for field in fields)
+
+
+def check_ids(record: Record) -> None:
+    """Refuse control characters in ids that the record's type does not look for itself.
+
+    Raises
+    ------
+    DecodeError
+        ``invalid``.
+    """
+    for path, id_ in _ids(record, "$"):
+        if _CONTROL.search(id_):
+            raise DecodeError("invalid", f"{type(record).__name__}: a control character in an id - at `{path}`")
+
+
+def _ids(record: Record, path: str) -> Iterator[tuple[str, str]]:
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if isinstance(value, Record):
+            yield from _ids(value, f"{path}.{name}")
+        elif name in _event_ids(type(record)) and value is not None:
+            yield f"{path}.{name}", value
+
+
+@cache
+def _event_ids(record: type[Record]) -> frozenset[str]:
+    """The fields that are :data:`~stream.records.EventId`."""
+    hints = get_type_hints(record, include_extras=True).items()
+    return frozenset(name for name, hint in hints if hint is EventId or EventId in get_args(hint))
 
 
 def _is_too_deep(value: bytes) -> bool:

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Milliseconds = NDArray[np.int64]
+
+_NEVER = -(1 << 62)  # no time is as early
+
+
+class _Chapter:
+    """Ids that were read one after the other, each with its time; forgotten together.
+
+    Taking ids out one by one costs as much as looking them up; dropping a dictionary costs next to nothing.
+    """
+
+    def __init__(self, offset: int, begun_ms: int) -> None:
+        self.seen: dict[str, int] = {}
+        self.first_offset = offset
+        self.begun_ms = begun_ms  # the time reached when it began
+        self.latest_ms = _NEVER
 
 
 class RecentIds:
@@ -12,7 +37,7 @@ class RecentIds:
     the latest time seen, where none counts further than to when its record was written. So the answer depends on
     the records before it alone, not on when they are read or how they fall into batches; and what has left the
     span changes no answer, so that reading again from :attr:`oldest_offset` gives the same answers as never having
-    stopped.
+    stopped. What has left it is forgotten half a span later at the most.
 
     Parameters
     ----------
@@ -22,64 +47,86 @@ class RecentIds:
     Examples
     --------
     >>> recent = RecentIds(60_000)
-    >>> [recent.is_new(name, ms, offset) for offset, (name, ms) in enumerate([("a", 0), ("b", 5), ("a", 0)])]
+    >>> times = np.array([0, 5, 0])
+    >>> recent.are_new(["a", "b", "a"], times, [0, 1, 2], times).tolist()
     [True, True, False]
-    >>> recent.is_new("c", 70_000, 3)
-    True
     >>> recent.oldest_offset
-    3
+    0
     """
 
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
         self._through_ms = 0
-        # id -> its latest time, and the offset of the record that had it; in the order of those offsets. A plain
-        # dict looks for its first entry among all that were deleted before it.
-        self._seen: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self._front_ms = 0  # no later than the time of the first; looked up when that may have left the span
+        self._chapters: deque[_Chapter] = deque()
 
-    def is_new(self, id_: str, at_ms: int, offset: int, reached_ms: int | None = None) -> bool:
-        """Whether this id was not seen within the span; from now on it has been.
+    def are_new(
+        self, ids: Sequence[str], at_ms: Milliseconds, offsets: Sequence[int], reached_ms: Milliseconds
+    ) -> NDArray[np.bool_]:
+        """Whether each id was not seen within the span when its turn came; from then on it has been.
 
         Parameters
         ----------
-        id_, at_ms, offset
-            The record's id, event time and place.
+        ids, at_ms, offsets
+            The ids, event times and places of n records, in their order.
         reached_ms
-            How far it shows that time has come, at most ``at_ms``; None: as far as that.
-        """
-        if reached_ms is None:
-            reached_ms = at_ms
-        self._through_ms = max(self._through_ms, reached_ms)
-        oldest = self._through_ms - self._span_ms
-        before = self._seen.get(id_)
-        if at_ms >= oldest and (before is None or at_ms > before[0]):
-            self._seen[id_] = (at_ms, offset)
-            if before is not None:
-                self._seen.move_to_end(id_)
-                self._front_ms = -1
-        if self._front_ms < oldest:
-            self._forget(oldest)
-        return before is None or before[0] < oldest
+            How far each shows that time has come, at most ``at_ms``.
 
-    def _forget(self, oldest: int) -> None:
-        """Drop from the front what has left the span.
-
-        What left it out of order waits for those in front of it: for one more span at most, and for as long as the
-        time reached is behind a record that is remembered with a later one.
+        Returns
+        -------
+        NDArray[np.bool_]
+            Shape (n,).
         """
-        while self._seen:
-            id_, (at_ms, _) = next(iter(self._seen.items()))
-            if at_ms >= oldest:
-                self._front_ms = at_ms
-                return
-            del self._seen[id_]
-        self._front_ms = 0
+        new = np.ones(len(ids), dtype=np.bool_)
+        if not ids:
+            return new
+        through = np.maximum.accumulate(np.maximum(reached_ms, self._through_ms))
+        self._through_ms = int(through[-1])
+        oldest = through - self._span_ms
+        again = self._again(ids)
+        before: dict[str, int] = {}
+        for i in (i for i, id_ in enumerate(ids) if id_ in again) if again else ():
+            id_, ms = ids[i], int(at_ms[i])
+            last = before[id_] if id_ in before else self._last_ms(id_)
+            new[i] = last < oldest[i]
+            before[id_] = max(last, ms)
+        kept = np.flatnonzero(at_ms >= oldest)
+        if kept.size:
+            names = ids if kept.size == len(ids) else [ids[i] for i in kept.tolist()]
+            self._remember(names, at_ms[kept], offsets[kept[0]], again)
+        while self._chapters and self._chapters[0].latest_ms < oldest[-1]:
+            self._chapters.popleft()
+        return new
+
+    def _again(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are remembered, or come twice among these."""
+        distinct = set(ids)
+        again = {id_ for chapter in self._chapters for id_ in chapter.seen.keys() & distinct}
+        if len(distinct) < len(ids):
+            named: set[str] = set()
+            again.update(id_ for id_ in ids if id_ in named or named.add(id_))  # type: ignore[func-returns-value]
+        return again
+
+    def _last_ms(self, id_: str) -> int:
+        return max((chapter.seen.get(id_, _NEVER) for chapter in self._chapters), default=_NEVER)
+
+    def _remember(self, ids: Sequence[str], at_ms: Milliseconds, offset: int, again: set[str]) -> None:
+        """Keep what may still answer something; of an id that comes again the latest time counts."""
+        if not self._chapters or self._through_ms - self._chapters[-1].begun_ms >= self._span_ms / 2:
+            self._chapters.append(_Chapter(offset, self._through_ms))
+        chapter, times = self._chapters[-1], at_ms.tolist()
+        chapter.latest_ms = max(chapter.latest_ms, int(at_ms.max()))
+        seen = chapter.seen
+        if not again:
+            seen.update(zip(ids, times, strict=True))
+            return
+        for id_, ms in zip(ids, times, strict=True):
+            if ms > seen.get(id_, _NEVER):
+                seen[id_] = ms
 
     @property
     def oldest_offset(self) -> int | None:
         """The smallest offset still remembered; None if nothing is."""
-        return next(iter(self._seen.values()))[1] if self._seen else None
+        return self._chapters[0].first_offset if self._chapters else None
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return sum(len(chapter.seen) for chapter in self._chapters)

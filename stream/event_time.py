@@ -16,10 +16,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from stream.errors import DecodeError
 from stream.topics import PLAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from stream.kafka import Message
     from stream.settings import Settings
 
@@ -48,6 +54,15 @@ def written_ms(message: Message, clock_ms: int) -> int:
     if stamp > clock_ms and getattr(message, "timestamp_type", 0) != _LOG_APPEND_TIME:
         return clock_ms
     return stamp if stamp >= 0 else clock_ms
+
+
+def all_written_ms(messages: Sequence[Message], clock_ms: int) -> NDArray[np.int64]:
+    """:func:`written_ms` of n records, shape (n,)."""
+    stamps = np.fromiter((message.timestamp for message in messages), dtype=np.int64, count=len(messages))
+    written = np.where(stamps < 0, clock_ms, stamps)
+    for i in np.flatnonzero(stamps > clock_ms).tolist():
+        written[i] = written_ms(messages[i], clock_ms)
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,12 @@ class TimeLimits:
         """Whether an event time is within them, see :meth:`check`."""
         ahead = at_ms - now_ms
         return ahead <= (self.ahead_ms or ahead) and -ahead <= (self.behind_ms or -ahead)
+
+    def hold_all(self, at_ms: NDArray[np.int64], now_ms: NDArray[np.int64]) -> bool:
+        """Whether many event times are, each against its own."""
+        ahead = at_ms - now_ms
+        furthest, oldest = ahead.max(initial=0), -ahead.min(initial=0)
+        return bool(furthest <= (self.ahead_ms or furthest) and oldest <= (self.behind_ms or oldest))
 
     def check(self, name: str, at_ms: int, now_ms: int, *, replayed: bool = False) -> None:
         """Refuse an event time out of the limits.

@@ -5,72 +5,129 @@ applications", J. Algorithms 55) is a few rows of counters. A name is hashed to 
 smallest of them says how often it came: never too little, and too much only where other names meet it in *every*
 row. Only the smallest are raised ("conservative update", Estan & Varghese 2002), none beyond what is asked for.
 
-River's ``sketch.Counter`` is the same without these two. It hashes with Python's ``hash``, which for text is
-another one in every process, and is slower; a learner asks for every impression.
+River's ``sketch.Counter`` is the same without these two, one name at a time; a learner asks for every impression.
 """
 
 from __future__ import annotations
 
 import math
-from hashlib import blake2b
-from struct import Struct
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+    Cells = NDArray[np.int64]
+    Answers = NDArray[np.bool_]
 
 _HOUR_MS = 3_600_000
 _ROWS = 4
 _FULL = 255  # a counter is a byte
-_PLACES = Struct(f"<{_ROWS}I").unpack
+_LARGEST_WIDTH = 1 << 32
+#: Multiplied with the hash of the second part of a name: odd, its bits evenly spread (2^64 over the golden ratio).
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(hashes: Hashes) -> Hashes:
+    """Each bit of the result depends on every bit given: the finaliser of SplitMix64 (Steele et al. 2014)."""
+    x = hashes ^ (hashes >> np.uint64(30))
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
 class CountMinSketch:
-    """Counts names, up to 255 each.
+    """Counts names by their hashes, up to 255 each.
 
     Parameters
     ----------
     width
         Counters in each of the 4 rows, a power of two; one is a byte.
     key
-        Up to 64 bytes that the hash begins with: who does not know them cannot make names that meet another's.
+        16 bytes mixed into every hash: who does not know them cannot make names that meet another's.
 
     Examples
     --------
-    >>> sketch = CountMinSketch(1 << 10, b"a secret")
-    >>> [sketch.add(name, most=2) for name in ("a", "b", "a", "a", "a")]
+    >>> sketch = CountMinSketch(1 << 10, b"sixteen letters.")
+    >>> sketch.add(np.array([7, 8, 7, 7, 7], dtype=np.uint64), most=2).tolist()
     [True, True, True, False, False]
     """
 
     def __init__(self, width: int, key: bytes) -> None:
-        if width < 1 or width & (width - 1):
-            raise ValueError(f"a width of {width} is no power of two")
+        if not 1 <= width <= _LARGEST_WIDTH or width & (width - 1):
+            raise ValueError(f"a width of {width} is no power of two up to {_LARGEST_WIDTH}")
         self._width = width
-        self._mask = width - 1
-        self._key = key
-        self._cells = bytearray(_ROWS * width)
+        self._keys = np.frombuffer(key, dtype="<u8", count=2).astype(np.uint64)
+        self._cells = np.zeros(_ROWS * width, dtype=np.uint8)
+        self._one_by_one = memoryview(self._cells)
         self._added = 0
         self._step = max(width >> 6, 1)
         #: By how much a counter may be too large: other names have raised one in ten by more.
         self.noise = 0
 
-    def add(self, name: str, most: int) -> bool:
-        """Count a name, unless it has come ``most`` times already; says whether it was counted.
+    def add(self, hashes: Hashes, most: int) -> Answers:
+        """Count names, each unless it has come ``most`` times already; says which were counted, shape (n,).
 
         The fuller the sketch, the more often than that a name may come, see :attr:`noise`: it errs on the side of
-        counting. What came too often is not counted on, so whoever comes too often does not fill it.
+        counting. What came too often is not counted on, so whoever comes too often does not fill it. The answers
+        are those for the names one after the other.
         """
-        limit = most + self.noise
+        cells = self._places(hashes)
+        counted = np.empty(len(hashes), dtype=np.bool_)
+        start = 0
+        while start < len(hashes):
+            # The noise is worked out anew after so many have been counted: not within one part.
+            part = slice(start, start + self._step - self._added % self._step)
+            counted[part] = self._add(cells[part], most + self.noise)
+            start = part.stop
+        return counted
+
+    def _places(self, hashes: Hashes) -> Cells:
+        """The counter of each name in each row, shape (n, 4)."""
+        halves = np.stack([_mixed(hashes ^ key) for key in self._keys], axis=1)
+        places = np.concatenate([halves & np.uint64(0xFFFFFFFF), halves >> np.uint64(32)], axis=1)
+        places &= np.uint64(self._width - 1)
+        return places.astype(np.int64) + np.arange(_ROWS) * self._width
+
+    def _add(self, cells: Cells, limit: int) -> Answers:
         if limit > _FULL:
-            return True
-        cells, mask, width = self._cells, self._mask, self._width
-        a, b, c, d = _PLACES(blake2b(name.encode(), digest_size=4 * _ROWS, key=self._key).digest())
-        a, b, c, d = a & mask, width + (b & mask), 2 * width + (c & mask), 3 * width + (d & mask)
-        least = min(cells[a], cells[b], cells[c], cells[d])
+            return np.ones(len(cells), dtype=np.bool_)
+        counts = self._cells[cells]
+        least = reduce(np.minimum, counts.T)
+        counted = least < limit
+        alone = ~self._meeting(cells)
+        raised = (counts == least[:, None]) & (counted & alone)[:, None]
+        self._cells[cells[raised]] += 1  # no cell is there twice
+        together = np.flatnonzero(~alone)
+        counted[together] = [self._add_one(places, limit) for places in cells[together].tolist()]
+        before, self._added = self._added, self._added + int(np.count_nonzero(counted))
+        if before // self._step < self._added // self._step:
+            self._work_out_noise()
+        return counted
+
+    def _meeting(self, cells: Cells) -> Answers:
+        """Which names share a counter with another of these: what one does then matters to the next."""
+        ordered = np.sort(cells, axis=None)
+        shared = ordered[1:][ordered[1:] == ordered[:-1]]
+        if not shared.size:
+            return np.zeros(len(cells), dtype=np.bool_)
+        return reduce(np.logical_or, np.isin(cells, shared, kind="table").T)
+
+    def _add_one(self, places: list[int], limit: int) -> bool:
+        cells = self._one_by_one
+        least = min([cells[place] for place in places])
         if least >= limit:
             return False
-        for place in (a, b, c, d):
+        for place in places:
             if cells[place] == least:
                 cells[place] = least + 1
-        self._added += 1
-        if self._added % self._step == 0:
-            self._work_out_noise()
         return True
 
     def _work_out_noise(self) -> None:
@@ -88,7 +145,7 @@ class HourlyLimit:
 
     An hour begins where the clock says so (UTC). What comes late counts for its own hour while that is the one
     before the latest, and for that one if it is older still; so a member's old impressions, kept and sent at once,
-    are no way around it. The answer depends on the impressions before it alone, not on batches.
+    are no way around it. The answers depend on the impressions before alone, not on batches.
 
     Nothing of it is stored: it starts from nothing after a crash or a rebalance, and a member can be counted once
     more as often within that hour.
@@ -102,29 +159,59 @@ class HourlyLimit:
     width
         As well; two sketches of 4 bytes times this are kept. The default is good for 500,000 members and titles an
         hour; with more of them the limit is higher.
+    hash_
+        Of a text, any integer. Python's own is another one in every process (unless ``PYTHONHASHSEED`` is set),
+        and a text that is a key in a dictionary has been hashed already.
 
     Examples
     --------
-    >>> limit = HourlyLimit(2, b"a secret")
-    >>> [limit.allows("ann", "film", minutes * 60_000) for minutes in (1, 20, 40, 61, 2)]
+    >>> limit = HourlyLimit(2, b"sixteen letters.")
+    >>> times = np.array([1, 20, 40, 61, 2]) * 60_000
+    >>> limit.allow(["ann"] * 5, ["film"] * 5, times).tolist()
     [True, True, False, True, False]
     """
 
-    def __init__(self, most: int, key: bytes, width: int = 1 << 19) -> None:
+    def __init__(self, most: int, key: bytes, width: int = 1 << 19, *, hash_: Callable[[str], int] = hash) -> None:
         self._most = most
         self._key = key
         self._width = width
+        self._hash = hash_
         self._hour = -2
         self._before = self._latest = CountMinSketch(1, key)
 
-    def allows(self, member_id: str, title_id: str, shown_ms: int) -> bool:
-        """Count an impression, if there may be one more; says whether there was."""
-        if not self._most:
-            return True
-        hour = shown_ms // _HOUR_MS
+    def allow(self, members: Sequence[str], titles: Sequence[str], shown_ms: NDArray[np.int64]) -> Answers:
+        """Count n impressions, each if there may be one more; says for which there was, shape (n,).
+
+        Parameters
+        ----------
+        members, titles
+            Who was shown what.
+        shown_ms
+            When, shape (n,).
+        """
+        n = len(members)
+        allowed = np.ones(n, dtype=np.bool_)
+        if not self._most or not n:
+            return allowed
+        hashes = self._hashes(titles) * _SPREAD + self._hashes(members)
+        hours = np.asarray(shown_ms) // _HOUR_MS
+        latest = np.maximum.accumulate(np.maximum(hours, self._hour))
+        for hour in np.unique(latest).tolist():
+            self._turn_to(hour)
+            for sketch, those in (
+                (self._latest, (latest == hour) & (hours == hour)),
+                (self._before, (latest == hour) & (hours < hour)),
+            ):
+                if those.any():
+                    allowed[those] = sketch.add(hashes[those], self._most)
+        return allowed
+
+    def _hashes(self, names: Sequence[str]) -> Hashes:
+        found = map(self._hash, names)
+        return np.fromiter(found, dtype=np.int64, count=len(names)).view(np.uint64)
+
+    def _turn_to(self, hour: int) -> None:
         if hour > self._hour:
             fresh = CountMinSketch(self._width, self._key)
             self._before = self._latest if hour == self._hour + 1 else CountMinSketch(self._width, self._key)
             self._latest, self._hour = fresh, hour
-        sketch = self._latest if hour == self._hour else self._before
-        return sketch.add(f"{member_id}\0{title_id}", self._most)

@@ -5,19 +5,52 @@ Whether the catalogue knows the title comes after that, and is the worker's own 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from stream.codec import decode, decode_key
+import numpy as np
+
+from stream.codec import decode, decode_key, decode_plain
 from stream.dead_letters import is_replayed
 from stream.errors import DecodeError
-from stream.event_time import TimeLimits, written_ms
+from stream.event_time import TimeLimits, all_written_ms, written_ms
 from stream.records import Impression, Play, RewardChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from stream.kafka import Message
     from stream.settings import Settings
 
+    Milliseconds = NDArray[np.int64]
+
 R = TypeVar("R", Impression, RewardChange)
+
+#: Batches of more records than this are halved to find the bad ones among them.
+_FEW = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived(Generic[R]):
+    """What a batch of n messages comes to: its records, and those messages that hold none.
+
+    ``messages`` and ``written_ms`` (when each was written, see :mod:`stream.event_time`) belong to ``records``.
+    """
+
+    records: Sequence[R]
+    messages: Sequence[Message]
+    written_ms: Milliseconds
+    refused: Sequence[tuple[Message, DecodeError]]
+
+    def only(self, wanted: NDArray[np.bool_]) -> Arrived[R]:
+        """Some of the records, without the refused messages."""
+        if wanted.all():
+            return Arrived(self.records, self.messages, self.written_ms, ())
+        at = np.flatnonzero(wanted).tolist()
+        records, messages = [self.records[i] for i in at], [self.messages[i] for i in at]
+        return Arrived(records, messages, self.written_ms[wanted], ())
 
 
 class Intake:
@@ -32,6 +65,62 @@ class Intake:
     def __init__(self, settings: Settings) -> None:
         self._limits = TimeLimits.of(settings)
         self._of_rewards = TimeLimits.of_rewards(settings)
+
+    def of_titles(self, kind: type[R], messages: Sequence[Message], clock_ms: int) -> Arrived[R]:
+        """A batch of impressions or rewards, each as :meth:`of_title` has it.
+
+        Nearly always all of them are good, which can be told of all at once. A batch with a bad one is halved, and
+        halved again, until it is among a few that are looked at one by one.
+
+        Parameters
+        ----------
+        kind
+            The type that their topic promises.
+        messages
+            The records.
+        clock_ms
+            What the worker's clock says.
+        """
+        written = all_written_ms(messages, clock_ms)
+        records = decode_plain(kind, [message.value for message in messages])
+        if records is not None and self._are_sound(records, messages, written):
+            return Arrived(records, messages, written, ())
+        if len(messages) <= _FEW:
+            return self._one_by_one(kind, messages, clock_ms, written)
+        half = len(messages) // 2
+        first: Arrived[R] = self.of_titles(kind, messages[:half], clock_ms)
+        second: Arrived[R] = self.of_titles(kind, messages[half:], clock_ms)
+        return Arrived(
+            [*first.records, *second.records],
+            [*first.messages, *second.messages],
+            np.concatenate([first.written_ms, second.written_ms]),
+            [*first.refused, *second.refused],
+        )
+
+    def _are_sound(self, records: Sequence[R], messages: Sequence[Message], written: Milliseconds) -> bool:
+        """Whether :meth:`of_title` would take every one of them."""
+        if [record.title_id.encode() for record in records] != [message.key for message in messages]:
+            return False
+        shown = np.array([record.shown_ms for record in records], dtype=np.int64)
+        if isinstance(records[0], Impression):
+            return self._limits.hold_all(shown, written)
+        credited = np.array([record.credited_ms for record in records], dtype=np.int64)
+        return self._of_rewards.hold_all(shown, written) and self._of_rewards.hold_all(credited, written)
+
+    def _one_by_one(
+        self, kind: type[R], messages: Sequence[Message], clock_ms: int, written: Milliseconds
+    ) -> Arrived[R]:
+        records: list[R] = []
+        good: list[int] = []
+        refused: list[tuple[Message, DecodeError]] = []
+        for i, message in enumerate(messages):
+            try:
+                records.append(self.of_title(kind, message, clock_ms))
+            except DecodeError as error:
+                refused.append((message, error))
+            else:
+                good.append(i)
+        return Arrived(records, [messages[i] for i in good], written[good], refused)
 
     def of_title(self, kind: type[R], message: Message, clock_ms: int) -> R:
         """An impression or a reward whose key agrees with it.
@@ -92,15 +181,13 @@ class Intake:
         _check(self._limits, "played_ms", play.played_ms, now_ms, message)
         return play
 
-    def reached_ms(self, at_ms: int, message: Message, clock_ms: int) -> int:
-        """How far an event shows that time has come: no further than to when it was written.
+    def reached_ms(self, at_ms: Milliseconds, written_ms: Milliseconds) -> Milliseconds:
+        """How far n events show that time has come: none further than to when it was written, shape (n,).
 
         A clock that is a few minutes ahead, as the limit allows, would otherwise move everybody's time. Where
-        there is no limit an event is taken at its word.
+        there is no limit events are taken at their word.
         """
-        if at_ms <= message.timestamp and at_ms <= clock_ms:
-            return at_ms
-        return min(at_ms, written_ms(message, clock_ms)) if self._limits.ahead_ms else at_ms
+        return np.minimum(at_ms, written_ms) if self._limits.ahead_ms else at_ms
 
 
 def _check(limits: TimeLimits, name: str, at_ms: int, now_ms: int, message: Message) -> None:

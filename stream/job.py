@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from stream.kafka import Message, Output
     from stream.topics import Topic
@@ -62,6 +62,9 @@ class Job:
         Makes the empty task of a partition.
     checkpoint_seconds, publish_seconds
         The two cadences; ``publish_seconds`` None: nothing is published outside checkpoints.
+    show
+        Given the tasks that the worker runs now, with each checkpoint and when it runs none: sets the gauges that
+        tell of what they hold.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Job:
     new_task: Callable[[int, Callable[[], object]], Task]
     checkpoint_seconds: float
     publish_seconds: float | None = None
+    show: Callable[[Collection[Any]], None] = lambda _: None
 
 
 @dataclass

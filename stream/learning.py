@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stream.drift import KEPT, RewardWatch
 from stream.errors import StateMismatch
+from stream.policies import PolicySums
 from stream.posterior import pack, unpack_symmetric
 from stream.stored import FORMAT, StoredTitle
 from stream.sums import ArtworkSums
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
     Floats = NDArray[np.float64]
+    Slots = NDArray[np.intp]
 
 _DAY_MS = 24 * 60 * 60 * 1000
 #: So many turns of a title's reward are remembered; before them is next to nothing left.
@@ -77,14 +80,17 @@ class TitleBook:
 
     def __init__(self, columns: Sequence[str], rules: LearningRules) -> None:
         self.sums = ArtworkSums(columns)
+        self.policies = PolicySums()
         self.rules = rules
         self.titles: dict[str, TitleState] = {}
+        self._ids: list[str] = []  # by place
         self.turned: list[str] = []
         self._slot_of: dict[tuple[str, str], int] = {}
         self._half_life_ms = round(rules.half_life_days * _DAY_MS)
         self._watches: defaultdict[str, RewardWatch] = defaultdict(RewardWatch)
         self._watch_all = RewardWatch()
         self._rewarded_through_ms = 0
+        self._have_lapsed = False  # any of the titles
 
     def knows(self, title_id: str, artwork_id: str) -> bool:
         """Whether anything was learned of this artwork."""
@@ -100,12 +106,22 @@ class TitleBook:
 
     # --- learning
 
-    def learn_impressions(self, impressions: Sequence[Impression]) -> int:
-        """Count impressions; returns how many of their features were unknown."""
-        slots = self._slots(impressions)
+    def learn_impressions(self, impressions: Sequence[Impression], slots: Slots | None = None) -> int:
+        """Count n impressions; returns how many of their features were unknown.
+
+        Parameters
+        ----------
+        impressions
+            The records.
+        slots
+            What :meth:`settled` says of them, if that is known already.
+        """
+        if slots is None:
+            slots = self.settled(impressions)
         contexts = [record.context for record in impressions]
         unknown = self.sums.learn_impressions(slots, contexts, self._weights(impressions))
-        self._advance([record.title_id for record in impressions], [record.shown_ms for record in impressions])
+        self.policies.learn_impressions(slots, impressions)
+        self._advance(slots, [record.shown_ms for record in impressions])
         if self.rules.drift_detection:
             for record in impressions:
                 self._watches[record.title_id].shown(record.shown_ms)
@@ -113,14 +129,16 @@ class TitleBook:
             self._watch(record.title_id for record in impressions)
         return unknown
 
-    def learn_rewards(self, rewards: Sequence[RewardChange]) -> None:
-        """Credit impressions; a reward weighs as much as its impression."""
-        slots = self._slots(rewards)
+    def learn_rewards(self, rewards: Sequence[RewardChange], slots: Slots | None = None) -> None:
+        """Credit n impressions; a reward weighs as much as its impression. Parameters as above."""
+        if slots is None:
+            slots = self.settled(rewards)
         credits_ = np.fromiter((record.credit for record in rewards), dtype=np.float64, count=len(rewards))
         totals = np.fromiter((record.reward for record in rewards), dtype=np.float64, count=len(rewards))
         contexts = [self.titles[record.title_id].context(record) for record in rewards]
         self.sums.learn_rewards(slots, contexts, credits_, totals, self._weights(rewards))
-        self._advance([record.title_id for record in rewards], [record.credited_ms for record in rewards])
+        self.policies.learn_rewards(slots, rewards, credits_, totals)
+        self._advance(slots, [record.credited_ms for record in rewards])
         if self.rules.drift_detection:
             for record in rewards:
                 self._watches[record.title_id].rewarded(record.shown_ms, record.credit)
@@ -128,16 +146,23 @@ class TitleBook:
                 self._rewarded_through_ms = max(self._rewarded_through_ms, record.credited_ms)
             self._watch(record.title_id for record in rewards)
 
-    def _advance(self, title_ids: Sequence[str], times_ms: Sequence[int]) -> None:
-        """One version more with each record, and as far as the latest of them."""
-        latest: dict[str, int] = {}
-        for title_id, ms in zip(title_ids, times_ms, strict=True):
-            if ms > latest.get(title_id, -1):
-                latest[title_id] = ms
-        for title_id, count in Counter(title_ids).items():
-            state = self.titles[title_id]
+    def _advance(self, slots: Slots, times_ms: Sequence[int]) -> None:
+        """One version more for a title with each of its records, and as far as the latest of them."""
+        places = self.policies.places(slots)
+        counts = np.bincount(places)
+        latest = np.zeros(len(counts), dtype=np.int64)
+        np.maximum.at(latest, places, np.array(times_ms, dtype=np.int64))
+        touched = np.flatnonzero(counts)
+        for place, count, ms in zip(
+            touched.tolist(), counts[touched].tolist(), latest[touched].tolist(), strict=True
+        ):
+            state = self.titles[self._ids[place]]
             state.version += count
-            state.learned_through_ms = max(state.learned_through_ms, latest[title_id])
+            state.learned_through_ms = max(state.learned_through_ms, ms)
+
+    def titles_at(self, slots: Slots) -> list[str]:
+        """Whose artworks are at these slots, each title once."""
+        return [self._ids[place] for place in np.unique(self.policies.places(slots)).tolist()]
 
     def _watch(self, title_ids: Iterable[str]) -> None:
         """Let titles whose reward has turned forget most of what they learned: one of them, or all together.
@@ -157,29 +182,45 @@ class TitleBook:
             if state.lapses and state.learned_through_ms - state.lapses[-1][0] < _DAY_MS:
                 continue  # the same turn, seen a second time
             self.sums.fade(np.fromiter(state.slots.values(), dtype=np.intp), KEPT)
+            self._have_lapsed = True
             state.lapses = [*state.lapses, (state.learned_through_ms, KEPT)][-_MAX_LAPSES:]
             self.turned.append(title_id)
 
-    def _slots(self, records: Sequence[Impression] | Sequence[RewardChange]) -> NDArray[np.intp]:
-        slots = [self._slot_of.get((record.title_id, record.artwork_id), -1) for record in records]
-        if -1 in slots:
-            slots = [self._slot(record.title_id, record.artwork_id) for record in records]
-        return np.array(slots, dtype=np.intp)
+    def slots(self, records: Sequence[Impression] | Sequence[RewardChange]) -> Slots:
+        """Where the sums of n records' artworks are, shape (n,); -1: nothing was learned of it."""
+        titles, artworks = [record.title_id for record in records], [record.artwork_id for record in records]
+        found = map(self._slot_of.get, zip(titles, artworks, strict=True), repeat(-1))
+        return np.fromiter(found, dtype=np.intp, count=len(records))
+
+    def settled(
+        self, records: Sequence[Impression] | Sequence[RewardChange], slots: Slots | None = None
+    ) -> Slots:
+        """What :meth:`slots` says of them, if that is not given, with room made for new ones."""
+        slots = self.slots(records) if slots is None else slots.copy()
+        for i in np.flatnonzero(slots < 0).tolist():
+            slots[i] = self._slot(records[i].title_id, records[i].artwork_id)
+        return slots
 
     def _slot(self, title_id: str, artwork_id: str) -> int:
         state = self.titles.get(title_id)
         if state is None:
-            state = self.titles[title_id] = TitleState({})
+            state = self._new_title(title_id)
         slot = state.slots.get(artwork_id)
         if slot is None:
             slot = self.sums.new_slot()
             state.slots[artwork_id] = self._slot_of[title_id, artwork_id] = slot
+            self.policies.put_slot(slot, state.place)
         return slot
+
+    def _new_title(self, title_id: str) -> TitleState:
+        state = self.titles[title_id] = TitleState({}, place=self.policies.new_place())
+        self._ids.append(title_id)
+        return state
 
     def _weights(self, records: Sequence[Impression] | Sequence[RewardChange]) -> Floats | None:
         """How much of each impression is remembered, relative to its title's ``weighed_ms``; None: everything."""
         faded = self._faded(records)
-        if not any(self.titles[title_id].lapses for title_id in {record.title_id for record in records}):
+        if not self._have_lapsed:
             return faded
         left = np.fromiter(
             (self.titles[record.title_id].remembered(record.shown_ms) for record in records),
@@ -245,6 +286,7 @@ class TitleBook:
                 for artwork_id, slot in state.slots.items()
             ],
             "held": state.held,
+            "policies": self.policies.fields(state.place),
         }
 
     def restore(self, value: bytes) -> str:
@@ -273,9 +315,13 @@ class TitleBook:
             self.sums.impressions[slot] = artwork.impressions
             self.sums.plays[slot] = artwork.plays
             self.sums.reward[slot] = artwork.reward
-        state = self.titles.setdefault(stored.title_id, TitleState({}))
+        state = self.titles.get(stored.title_id)
+        if state is None:
+            state = self._new_title(stored.title_id)
+        self.policies.put(state.place, stored.policies)
         state.shows = {artwork.artwork_id: artwork.shows for artwork in stored.artworks if artwork.shows}
         state.lapses = stored.lapses
+        self._have_lapsed |= bool(stored.lapses)
         state.held = self._rearranged(stored.held, columns)
         state.version, state.learned_through_ms = stored.version, stored.learned_through_ms
         state.weighed_ms = stored.weighed_ms

@@ -1,27 +1,30 @@
 """What a worker counts, for Prometheus.
 
-Names follow Prometheus' conventions: seconds and records as units, ``_total`` for what only grows, one metric for
+Names follow Prometheus' conventions: seconds and bytes as units, ``_total`` for what only grows, one metric for
 one thing whatever the worker. Which worker it was is the scrape's business (``job``, ``instance``), never a label
-here; no label holds a member, a title or anything else without end.
+here; no label holds a member, a title or anything else without end. ``docs/metrics.md`` lists them all.
 
 A counter tells of this process since its start. What was learned exactly once may be counted twice after a crash.
 """
 
 from __future__ import annotations
 
-import errno
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, get_args
 
-from prometheus_client import Counter, Gauge, Histogram, ProcessCollector, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, Info, ProcessCollector
 
-from stream.errors import ConfigurationError
+from stream.policies import shares
 from stream.reasons import REASONS
 from stream.records import Policy
 
 if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
+    from collections.abc import Iterable, Mapping
 
     from prometheus_client import CollectorRegistry
+
+    from stream.settings import Settings
+    from stream.topics import Topic
 
 POLICIES: tuple[str, ...] = get_args(Policy)
 
@@ -32,7 +35,9 @@ DEAD_LETTER_CODES = tuple(REASONS)
 _BATCH_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _CHECKPOINT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # to transaction_seconds
 _RESTORE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-_AGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+#: Of everything that says how fresh something is, here and at the serving nodes.
+AGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_BYTES_BUCKETS = tuple(4.0**n for n in range(5, 13))  # 1 KiB to 16 MiB, the most a record may be
 
 
 class WorkerMetrics:
@@ -47,16 +52,22 @@ class WorkerMetrics:
     ----------
     ready
         1 while it owns its partitions and has restored them.
+    still_seconds
+        For how long its loop has not turned.
     partitions, group_partitions
         How many it owns, and how many there are for the whole group to own.
     lag
-        By topic: records on its partitions that it has not read yet.
+        By topic and partition: records that it has not read yet.
     records
         By topic: records read.
     record_age_seconds
-        By topic: how old the oldest record of a batch was when the batch was handled.
+        By topic: how old the oldest record of a batch was once the batch was taken in.
     batch_seconds
         By topic: time to handle a batch.
+    decode_seconds, learn_seconds
+        By topic: what of that a learner took to read the records, and to learn them.
+    publish_delay_seconds
+        From a title's first change to the snapshot that holds it.
     checkpoints, checkpoint_seconds
         Transactions committed, and the time each took.
     restore_seconds
@@ -65,8 +76,12 @@ class WorkerMetrics:
         Times its partitions were dealt again.
     failures
         Times it dropped everything and started over from the changelog.
-    published, publish_refused
-        Snapshots written, and those held back because they were unsound.
+    published, publish_refused, snapshot_bytes
+        Snapshots written, those held back because they were unsound, and the sizes of those written.
+    titles, members
+        Those whose state the worker holds: a learner titles, a viewing worker members.
+    choice_entropy
+        How evenly the impressions of a title go to its artworks.
     dead_letters
         By code: records that could not be used.
     duplicates, late
@@ -82,6 +97,8 @@ class WorkerMetrics:
         Context features that no model has a weight for.
     impressions, rewards
         By policy: impressions learned, and the reward credited to them. Their quotient is what a policy earns.
+    policy_share
+        By policy: the share of members that the settings give it.
 
     Examples
     --------
@@ -95,6 +112,9 @@ class WorkerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         r = registry
         # --- is it at work?
+        self.still_seconds = Gauge(
+            "keyart_worker_still_seconds", "Time since the worker's loop last turned.", registry=r
+        )
         self.ready = Gauge(
             "keyart_worker_ready", "Whether the worker owns its partitions and has restored them.", registry=r
         )
@@ -120,15 +140,15 @@ class WorkerMetrics:
         self.records = Counter("keyart_worker_records", "Records read from an input.", ["topic"], registry=r)
         self.lag = Gauge(
             "keyart_worker_lag_records",
-            "Records on the worker's partitions of an input that it has not read yet.",
-            ["topic"],
+            "Records of a partition of an input that its worker has not read yet.",
+            ["topic", "partition"],
             registry=r,
         )
         self.record_age_seconds = Histogram(
             "keyart_worker_record_age_seconds",
-            "Age of the oldest record of a batch when the batch was handled.",
+            "From when the oldest record of a batch was written to when the batch was taken in.",
             ["topic"],
-            buckets=_AGE_BUCKETS,
+            buckets=AGE_BUCKETS,
             registry=r,
         )
         self.batch_seconds = Histogram(
@@ -136,6 +156,26 @@ class WorkerMetrics:
             "Time to handle a batch of an input.",
             ["topic"],
             buckets=_BATCH_BUCKETS,
+            registry=r,
+        )
+        self.decode_seconds = Histogram(
+            "keyart_learner_decode_seconds",
+            "Time to read a batch's records and check them.",
+            ["topic"],
+            buckets=_BATCH_BUCKETS,
+            registry=r,
+        )
+        self.learn_seconds = Histogram(
+            "keyart_learner_learn_seconds",
+            "Time to learn a batch's records once they are read.",
+            ["topic"],
+            buckets=_BATCH_BUCKETS,
+            registry=r,
+        )
+        self.publish_delay_seconds = Histogram(
+            "keyart_publish_delay_seconds",
+            "From a title's first change since it was last published to its snapshot.",
+            buckets=AGE_BUCKETS,
             registry=r,
         )
         self.checkpoints = Counter("keyart_worker_checkpoints", "Transactions committed.", registry=r)
@@ -174,6 +214,19 @@ class WorkerMetrics:
         self.publish_refused = Counter(
             "keyart_snapshots_refused", "Snapshots held back because they were unsound.", registry=r
         )
+        self.snapshot_bytes = Histogram(
+            "keyart_snapshot_bytes", "Sizes of snapshots written.", buckets=_BYTES_BUCKETS, registry=r
+        )
+        # --- what is known?
+        self.titles = Gauge("keyart_learner_titles", "Titles whose state the learner holds.", registry=r)
+        self.members = Gauge("keyart_viewing_members", "Members whose state the viewing worker holds.", registry=r)
+        self.choice_entropy = Gauge(
+            "keyart_choice_entropy_ratio",
+            "How evenly the latest impressions of a title went to its artworks, on average: entropy over the most "
+            "it could be, 0 where all went to one artwork, 1 where each got as many; NaN before there are any.",
+            registry=r,
+        )
+        self.choice_entropy.set(float("nan"))
         self.impressions = Counter(
             "keyart_impressions_learned", "Impressions learned, by the policy that chose.", ["policy"], registry=r
         )
@@ -183,49 +236,41 @@ class WorkerMetrics:
             ["policy"],
             registry=r,
         )
+        self.policy_share = Gauge(
+            "keyart_policy_share_ratio",
+            "Share of members that the settings give a policy.",
+            ["policy"],
+            registry=r,
+        )
         for code in DEAD_LETTER_CODES:
             self.dead_letters.labels(code)
         for policy in POLICIES:
             self.impressions.labels(policy)
             self.rewards.labels(policy)
 
+    def expect(self, settings: Settings, inputs: Iterable[Topic]) -> None:
+        """Show from nought what a worker with these settings and inputs will count."""
+        for topic in inputs:
+            for metric in (self.records, self.record_age_seconds, self.batch_seconds):
+                metric.labels(topic.name)
+        for policy, share in shares(settings).items():
+            self.policy_share.labels(policy).set(share)
 
-def serve(registry: CollectorRegistry, host: str, port: int) -> WSGIServer:
-    """Answer Prometheus from a thread of its own, with this process's CPU, memory and start time beside.
+    def show_lag(self, lag: Mapping[tuple[str, int], int]) -> None:
+        """The lag of each topic and partition that the worker owns now, and of no others."""
+        gone = {tuple(sample.labels.values()) for sample in self.lag.collect()[0].samples}
+        for (topic, partition), records in lag.items():
+            self.lag.labels(topic, partition).set(records)
+            gone.discard((topic, str(partition)))
+        for topic, partition in gone:
+            self.lag.remove(topic, partition)
 
-    Parameters
-    ----------
-    registry
-        What to tell.
-    host, port
-        Where to listen: settings ``metrics_host`` and ``metrics_port``. Port 0 takes any free one.
 
-    Returns
-    -------
-    The server: its ``server_port``, and ``shutdown()`` and ``server_close()`` to end it before the process ends.
-
-    Raises
-    ------
-    ConfigurationError
-        It cannot listen there; the message names the setting.
-    """
-    try:
-        server, _thread = start_http_server(port, host, registry=registry)
-    except (OSError, UnicodeError) as error:
-        fault = getattr(error, "errno", None)
-        if fault == errno.EADDRINUSE:
-            raise ConfigurationError(
-                f"metrics_port: another process listens on {host}:{port}; give this worker a port of its own in "
-                "KEYART_METRICS_PORT"
-            ) from error
-        if fault == errno.EACCES:
-            raise ConfigurationError(
-                f"metrics_port: this user may not listen on port {port}; choose one above 1023 in "
-                "KEYART_METRICS_PORT"
-            ) from error
-        raise ConfigurationError(
-            f"metrics_host: cannot listen on {host!r} ({error}); give an address of this "
-            "machine in KEYART_METRICS_HOST"
-        ) from error
+def tell_process(registry: CollectorRegistry) -> None:
+    """Tell of this process as a whole too: its version, CPU, memory and start time."""
     ProcessCollector(registry=registry)
-    return server
+    try:
+        installed = version("keyart")
+    except PackageNotFoundError:  # used from its sources
+        installed = "unknown"
+    Info("keyart_build", "The version of Keyart that runs.", registry=registry).info({"version": installed})

@@ -161,6 +161,7 @@ class Publication:
             "published_ms": published_ms,
             "learned_through_ms": state.learned_through_ms,
             "features": self._book.sums.space.columns,
+            "policies": self._book.policies.fields(state.place) if state.place >= 0 else {},
         }
 
     def _artworks(self, title: Title, fields: dict[str, Floats]) -> list[dict[str, Any]]:

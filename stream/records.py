@@ -25,8 +25,12 @@ MAX_ARTWORKS = 256
 _MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 _MAX_VALUE = 1e6  # a feature's square, summed over 10^12 impressions, stays far inside a double
 
+_ID_PATTERN = r"^[^\x00-\x1f\x7f]+\Z"
 #: A title, artwork, member, play or impression: up to 128 characters, none of them a control character.
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=_ID_PATTERN)]
+#: The same in a record that comes by the million: :func:`stream.codec.decode` looks for control characters, and
+#: only where there can be any. A pattern would be half of the time that reading such a record takes.
+EventId = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, extra_json_schema={"pattern": _ID_PATTERN})]
 #: The name of a feature or theme.
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 #: Milliseconds since 1970-01-01T00:00Z.
@@ -40,9 +44,15 @@ Propensity = Annotated[float, Meta(gt=0, le=1)]
 #: What an impression has earned so far.
 Reward = Annotated[float, Meta(ge=0, le=1)]
 
-#: Which rule chose an artwork: Thompson sampling with context, the same without, or uniform choice.
-Policy = Literal["personal", "popular", "explore"]
+#: Which rule of Keyart's chooses an artwork: Thompson sampling with context, the same without, or uniform choice.
+Rule = Literal["personal", "popular", "explore"]
+#: Who chose an artwork: one of these rules, or the app itself.
+Policy = Literal["personal", "popular", "explore", "app"]
+#: Features by name.
 Context = Annotated[dict[Name, Value], Meta(max_length=MAX_FEATURES)]
+#: The same in a record that comes by the million, under whatever names: one that is no feature of the model is
+#: ignored however long it is, and to look at each would be a fifth of the time that reading such a record takes.
+EventContext = Annotated[dict[str, Value], Meta(max_length=MAX_FEATURES)]
 Themes = Annotated[dict[Name, Weight], Meta(max_length=MAX_FEATURES)]
 
 
@@ -54,18 +64,22 @@ class Record(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Impression(Record, frozen=True):
-    """A member was shown an artwork of a title. Key of ``impressions``: the title."""
+    """A member was shown an artwork of a title. Key of ``impressions``: the title.
 
-    impression_id: Id
+    ``advised`` is what Keyart would have shown where the policy is ``app``.
+    """
+
+    impression_id: EventId
     shown_ms: Milliseconds
-    member_id: Id
-    title_id: Id
-    artwork_id: Id
-    context: Context
+    member_id: EventId
+    title_id: EventId
+    artwork_id: EventId
+    context: EventContext
     policy: Policy
     propensity: Propensity
     snapshot_version: Annotated[int, Meta(ge=0)] | None
-    canvas: Id | None = None
+    canvas: EventId | None = None
+    advised: EventId | None = None
 
 
 class Play(Record, frozen=True):
@@ -75,10 +89,10 @@ class Play(Record, frozen=True):
     ``impression`` is the one that led to the play, or None for a play that no artwork led to.
     """
 
-    play_id: Id
+    play_id: EventId
     played_ms: Milliseconds
-    member_id: Id
-    title_id: Id
+    member_id: EventId
+    title_id: EventId
     watched_seconds: Annotated[float, Meta(ge=0, le=1e7)]
     impression: Impression | None
 
@@ -87,18 +101,21 @@ class RewardChange(Record, frozen=True):
     """What an impression has earned changed. Key of ``rewards``: the title.
 
     ``credit`` is the change and ``reward`` the total so far; the sum of an impression's credits is its reward.
+    ``group`` is that of the member, one of 16, see :func:`stream.policies.group_of`.
     """
 
-    impression_id: Id
+    impression_id: EventId
     shown_ms: Milliseconds
     credited_ms: Milliseconds
-    title_id: Id
-    artwork_id: Id
-    context: Context
+    title_id: EventId
+    artwork_id: EventId
+    context: EventContext
     policy: Policy
     propensity: Propensity
     credit: Annotated[float, Meta(ge=-1, le=1)]
     reward: Reward
+    group: Annotated[int, Meta(ge=0, lt=16)] | None = None
+    advised: EventId | None = None
 
 
 class Taste(Record, frozen=True):
@@ -175,6 +192,8 @@ class Snapshot(Record, frozen=True):
     """Everything a serving node needs to choose an artwork of one title. Key of ``snapshots``: the title.
 
     ``version`` is the number of records learned for the title: a function of the state, not of who publishes it.
+    ``policies`` is what each policy has earned: exact impressions, plays and reward by group of members, see
+    :mod:`stream.policies`.
     """
 
     title_id: Id
@@ -184,6 +203,7 @@ class Snapshot(Record, frozen=True):
     features: tuple[Name, ...]
     model: ModelParameters
     artworks: tuple[ArtworkSnapshot, ...]
+    policies: dict[str, tuple[tuple[float, ...], ...]] = {}
 
     def __post_init__(self) -> None:
         d = len(self.features)
@@ -205,6 +225,8 @@ __all__ = [
     "Artwork",
     "ArtworkSnapshot",
     "Context",
+    "EventContext",
+    "EventId",
     "Impression",
     "ModelParameters",
     "Play",

@@ -59,6 +59,8 @@ class Session:
         Whether to commit and leave.
     on_hang
         See :class:`stream.kafka.Committer`.
+    beat
+        Called at every turn, and between calls that may take long.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Session:
         *,
         stopping: Callable[[], bool],
         on_hang: Callable[[str], None],
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._stopping = stopping
+        self._beat = beat
         self._on_hang = on_hang
         self._settings = settings
         self._job = job
@@ -91,11 +95,15 @@ class Session:
         try:
             self._admin = Admin(settings)
             self._open.append(self._admin)
+            beat()
             self._tables = TableReader(settings, self._admin, job.tables)
             self._open.append(self._tables)
+            beat()
             self._writer = Writer(settings, job.name, on_lost=lambda output, _: self._lost.append(output.key))
             self._open.append(self._writer)
+            beat()
             self._tables.catch_up()
+            beat()
             self._group = GroupReader(settings, job.name, job.inputs)
             self._open.append(self._group)
             self._restorer = Restorer(settings, job, self._admin, self._tables.catch_up, self._keep_alive)
@@ -106,8 +114,11 @@ class Session:
     def close(self) -> None:
         """Drop every client; leaves the group first, so that others take over at once."""
         self._metrics.partitions.set(0)
+        self._metrics.show_lag({})
+        self._job.show(())
         while self._open:
             client = self._open.pop()
+            self._beat()
             try:
                 client.close()
             except Exception as error:  # noqa: BLE001 - nothing is lost by a client that closes badly
@@ -144,6 +155,7 @@ class Session:
         next_checkpoint, next_tables = now + job.checkpoint_seconds, now
         next_publish = now
         while not self._stopping():
+            self._beat()
             assigned = self._group.assignment()
             if assigned is not None:
                 self._take(assigned)
@@ -162,7 +174,7 @@ class Session:
                 if metadata is not None:
                     self._checkpoint(metadata)
                 next_checkpoint = now + job.checkpoint_seconds
-                self._tell_lag()
+                self._show()
             if job.publish_seconds is not None and (now >= next_publish or drained):
                 self._publish(now + (3600.0 if drained else _PUBLISH_BUDGET_SECONDS))
                 next_publish = now + job.publish_seconds
@@ -172,23 +184,25 @@ class Session:
 
     def _handle(self, topic: Topic, partition: int, messages: Sequence[Message]) -> None:
         started, metrics = time.monotonic(), self._metrics
-        metrics.record_age_seconds.labels(topic.name).observe(
-            max(self._now_ms() - messages[0].timestamp, 0) / 1000
-        )
         self._tasks[partition].handle(topic, messages)
         self._positions[partition][topic.name] = messages[-1].offset + 1
         self._changed.add(partition)
         self._counts.records += len(messages)
         metrics.records.labels(topic.name).inc(len(messages))
         metrics.batch_seconds.labels(topic.name).observe(time.monotonic() - started)
+        metrics.record_age_seconds.labels(topic.name).observe(
+            max(self._now_ms() - messages[0].timestamp, 0) / 1000
+        )
 
     def _held_bytes(self) -> int:
         """What waits for the next checkpoint: a flood of bad records must not fill the memory until it is due."""
         return sum(task.held_bytes for task in self._tasks.values())
 
-    def _tell_lag(self) -> None:
-        for name, records in self._group.lag().items():
-            self._metrics.lag.labels(name).set(records)
+    def _show(self) -> None:
+        lag = self._group.lag()
+        if lag is not None:
+            self._metrics.show_lag(lag)
+        self._job.show(self._tasks.values())
 
     def _finish(self) -> None:
         """Commit what is still in memory, publish it, and deliver."""
@@ -228,6 +242,7 @@ class Session:
         self._committed.update({partition: dict(here) for partition, here in positions.items()})
         self._counts.positions.update(positions)
         self._changed.clear()
+        log.debug("checkpoint", offsets=positions, records=len(outputs))
         self._metrics.checkpoints.inc()
         self._metrics.checkpoint_seconds.observe(time.monotonic() - started)
 
@@ -266,7 +281,7 @@ class Session:
             self._drop(partition)
         if self._committer is None:
             self._committer = self._commit_alone()
-        committed = {partition: self._group.committed(partition) for partition in sorted(assigned)}
+        committed = {partition: self._committed_of(partition) for partition in sorted(assigned)}
         keep = {p for p in assigned & set(self._tasks) if committed[p] == self._committed.get(p)}
         start = {p: self._positions[p] for p in keep}
         missing = sorted(assigned - keep)
@@ -283,12 +298,18 @@ class Session:
             start |= restored
             self._counts.restores += len(missing)
             self._metrics.restore_seconds.observe(time.monotonic() - started)
+        for partition in missing:
+            log.info("restored", partition=partition, offsets=start[partition])
         for partition in sorted(assigned):
             self._group.open(partition, start[partition])
             self._positions[partition] = start[partition]
         self._assigned = True
         self._metrics.partitions.set(len(assigned))
-        log.info("partitions", worker=self._job.name, owned=sorted(assigned), restored=missing)
+        log.info("partitions", owned=sorted(assigned), restored=missing)
+
+    def _committed_of(self, partition: int) -> dict[str, int | None]:
+        self._beat()  # each may have to wait for the end of a transaction
+        return self._group.committed(partition)
 
     def _commit_alone(self) -> Committer:
         """A committer, which ends what an earlier process of this name may have left open.
@@ -309,6 +330,7 @@ class Session:
 
     def _keep_alive(self) -> None:
         """Called while restoring: stay in the group, and notice when it moves on, or we should."""
+        self._beat()
         self._group.keep_alive()
         if self._group.rebalancing or self._stopping():
             raise Interrupted

@@ -175,6 +175,10 @@ class Settings(BaseSettings):
     # --- Choosing
     explore_share: Share = Field(0.02, description="Members who get a uniform choice")
     popular_share: Share = Field(0.05, description="Members who get the best single artwork for everyone")
+    app_share: Share = Field(
+        0,
+        description="Members who get the app's own choice, to compare with; 1: everybody, and Keyart is an apprentice",
+    )
     uniform_floor: Share = Field(0.01, description="Share of uniform choice within the other two policies")
     exploration: float = Field(
         0.1, ge=0, le=10, description="Width of the Thompson draw; 1 is the textbook's, 0 chooses greedily"

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from stream.errors import StateMismatch
+from stream.policies import sums_of
 
 FORMAT = 1
 
@@ -23,7 +24,10 @@ class StoredArtwork(Struct):
 
 
 class StoredTitle(Struct):
-    """A title; what is not said here is that of :class:`stream.title_state.TitleState`."""
+    """A title; what is not said here is that of :class:`stream.title_state.TitleState`.
+
+    ``policies`` are the sums of :mod:`stream.policies`.
+    """
 
     format: int
     title_id: str
@@ -35,6 +39,7 @@ class StoredTitle(Struct):
     weighed_ms: int = 0
     held: dict[str, list[float]] = {}
     lapses: list[tuple[int, float]] = []
+    policies: dict[str, list[list[float]]] = {}
 
     @classmethod
     def read(cls, value: bytes) -> StoredTitle:
@@ -61,4 +66,10 @@ class StoredTitle(Struct):
             raise StateMismatch(
                 f"the learner's changelog record of title {stored.title_id!r} has sums of the wrong size"
             )
+        try:
+            sums_of(stored.policies)
+        except ValueError as error:
+            raise StateMismatch(
+                f"the learner's changelog record of title {stored.title_id!r} cannot be used: {error}"
+            ) from error
         return stored

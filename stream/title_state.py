@@ -31,6 +31,8 @@ class TitleState:
     ``lapses`` are the moments at which the title's reward turned, each with what was left then of the weight of
     the impressions up to it.
 
+    ``place`` is where the sums of its policies are.
+
     ``shows`` has the tags of the artworks that were learned of, as the catalogue had them last, and ``held`` the
     weights that the title is chosen by, found last at ``held_version``, see :mod:`stream.publication`.
     """
@@ -44,6 +46,7 @@ class TitleState:
     shows: dict[str, Mapping[str, float]] = field(default_factory=dict)
     held: dict[str, Floats] = field(default_factory=dict)
     held_version: int = -1
+    place: int = -1
 
     def remembered(self, shown_ms: int) -> float:
         """What is left of the weight of an impression of that time."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, field
 
 from stream.credits import Credit, contend, day_of, forfeit, over_ms
+from stream.policies import group_of
 from stream.records import Impression, Play, RewardChange, Taste
 from stream.taste import added, shares, tidied
 
@@ -251,6 +252,8 @@ class Member(Struct):
             propensity=impression.propensity,
             credit=total - before,
             reward=total,
+            group=group_of(impression.member_id),
+            advised=impression.advised,
         )
 
     def taste(self, member_id: str) -> Taste:

@@ -11,8 +11,10 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from stream.errors import BrokerUnavailable, WorkerFailed
+from stream.health import Pulse
 from stream.job import Counts
 from stream.kafka import Admin, end_process
 from stream.session import Session
@@ -46,6 +48,15 @@ class Worker:
         The wall clock, for the time that snapshots carry; nothing learned depends on it.
     on_hang
         Called with what was being done when it does not end in its time: a commit, or leaving.
+
+    Attributes
+    ----------
+    counts
+        What it has done.
+    ready
+        Set while it owns partitions and has restored their state.
+    pulse
+        Whether its loop turns.
     """
 
     def __init__(
@@ -65,7 +76,10 @@ class Worker:
         self._stopping = False
         self.counts = Counts()
         self.ready = threading.Event()
+        self.pulse = Pulse.of(settings)
         metrics.ready.set_function(self.ready.is_set)
+        metrics.still_seconds.set_function(lambda: self.pulse.still_seconds)
+        metrics.expect(settings, job.inputs)
 
     def stop(self) -> None:
         """Ask the loop to commit what it has and to leave; safe in a signal handler, as it takes no lock.
@@ -98,7 +112,9 @@ class Worker:
                     (*self._job.inputs, self._job.changelog, *self._job.outputs, *self._job.tables)
                 )
             self._metrics.group_partitions.set(found[self._job.inputs[0].name])
-            self._run_sessions(until_drained=until_drained)
+            # Every line of this thread says whose it is.
+            with bound_contextvars(job=self._job.name, worker=self._settings.worker_name):
+                self._run_sessions(until_drained=until_drained)
         finally:
             done.set()
         return self.counts
@@ -114,7 +130,7 @@ class Worker:
                 self._metrics.failures.inc()
                 if self.counts.checkpoints > checkpoints:
                     backoff = _FIRST_BACKOFF_SECONDS  # it has worked in between: this is a new failure
-                log.warning("starting over", worker=self._job.name, reason=str(error), seconds=backoff)
+                log.warning("starting over", reason=str(error), seconds=backoff)
                 self._pause(backoff)
                 backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
             else:
@@ -129,6 +145,7 @@ class Worker:
             self.counts,
             stopping=lambda: self._stopping,
             on_hang=self._on_hang,
+            beat=self.pulse.beat,
         )
         try:
             session.run(self.ready, until_drained=until_drained)
@@ -139,6 +156,7 @@ class Worker:
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._stopping and time.monotonic() < deadline:
+            self.pulse.beat()
             time.sleep(0.05)
 
     def _watch_leaving(self, done: threading.Event) -> None:

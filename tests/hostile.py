@@ -49,8 +49,6 @@ def _wild_context(rng: random.Random, good: Fields) -> bytes:
     wild = {"drama": number}
     if rng.random() < 0.3:
         wild = {f"feature-{i}": 1.0 for i in range(rng.randint(65, 200))}
-    elif rng.random() < 0.2:
-        wild = {"n" * rng.randint(129, 1000): 1.0}
     return _dumped(good | {"context": wild})
 
 

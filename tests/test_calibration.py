@@ -14,7 +14,7 @@ import pytest
 from builders import some_title
 from tables import MemoryTables, choosing, members_of
 
-from consumers.chooser.counts import POLICIES
+from consumers.chooser.counts import RULES
 from stream.choice import choose_thompson, draws, floor_draw, key_of, time_bucket
 from stream.features import CAST, cast_affinity
 from stream.posterior import pack
@@ -72,7 +72,7 @@ class Asked:
         self.chooser = chooser
         self.exploration = exploration
         self.variety = variety
-        self.members = {policy: members_of(policy, 1500, 0.3, 0.3) for policy in POLICIES}
+        self.members = {policy: members_of(policy, 1500, 0.3, 0.3) for policy in RULES}
         for member in itertools.chain(*self.members.values()):
             chooser.follower.view.tastes[member] = TASTE
 
@@ -138,7 +138,7 @@ def likeness(asked: Asked, shown: Mapping[str, str], title_id: str, canvas: str 
     return np.array([np.mean([one @ other for other in there]) if there else 0.0 for one in here])
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", RULES)
 @pytest.mark.parametrize("canvas", CANVASES)
 def test_a_titles_propensities_are_its_shares(asked: Asked, canvas: str | None, policy: Policy) -> None:
     """Of one title, whatever the policy, the canvas and the width of the draws; they sum to 1."""
@@ -156,7 +156,7 @@ def test_a_titles_propensities_are_its_shares(asked: Asked, canvas: str | None, 
         assert abs(share - p) <= 3.0 * np.sqrt(p * (1.0 - p) / DRAWS), artwork_id
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", RULES)
 @pytest.mark.parametrize("canvas", ["billboard", "box"])
 def test_a_pages_propensities_multiply_to_its_share(asked: Asked, canvas: str, policy: Policy) -> None:
     """Each is exact given the choices before it: their product is how often that page, one of 27, is shown."""
@@ -197,7 +197,7 @@ def _simulated_pages(asked: Asked, policy: Policy, canvas: str) -> dict[tuple[st
 def test_members_are_shown_what_their_own_draws_say(asked: Asked) -> None:
     """What the shares above are counted from is what the chooser does for each member, with hashed draws."""
     now_ms = asked.chooser._now_ms()
-    for policy in POLICIES:
+    for policy in RULES:
         for member in asked.members[policy][:200]:
             shown: dict[str, str] = {}
             page = asked.chooser.choose_page(member, TITLES, canvas="box")

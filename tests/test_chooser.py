@@ -324,7 +324,7 @@ def test_choices_are_counted_by_policy(make: Callable[..., ArtworkChooser]) -> N
         chooser.choose(member, "film")
     for _ in range(2):
         counted = {policy: tally.value for policy, tally in chooser.counts.by_policy.items()}
-        assert counted == {"personal": 2, "popular": 1, "explore": 1}
+        assert counted == {"personal": 2, "popular": 1, "explore": 1, "app": 0}
 
 
 # --- what callers give

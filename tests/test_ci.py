@@ -192,5 +192,5 @@ def test_the_demo_gets_what_make_was_given(tmp_path: Path, given: list[str], opt
 def test_help_names_every_target() -> None:
     """A newcomer sees what can be made, a sentence each."""
     told = {line.split()[0]: line.split(maxsplit=1)[1] for line in make("help").stdout.splitlines()}
-    assert set(told) == {"help", "venv", "demo", "chaos", "fuzz", "test", "lint", "format", "clean"}
+    assert set(told) == {"help", "venv", "demo", "chaos", "fuzz", "docs", "test", "lint", "format", "clean"}
     assert all(len(sentence) > 10 for sentence in told.values())

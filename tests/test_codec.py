@@ -181,9 +181,10 @@ shown = st.builds(
     ids,
     ids,
     st.dictionaries(names, st.floats(-1e6, 1e6), max_size=4),
-    st.sampled_from(["personal", "popular", "explore"]),
+    st.sampled_from(["personal", "popular", "explore", "app"]),
     st.floats(0, 1, exclude_min=True),
     st.none() | st.integers(0, 2**63 - 1),
+    st.none() | ids,
     st.none() | ids,
 )
 played = st.builds(Play, ids, times, ids, ids, st.floats(0, 1e7), st.none() | shown)

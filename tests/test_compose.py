@@ -18,8 +18,7 @@ import yaml
 from command_tree import parse
 from prometheus_client import CollectorRegistry
 
-from stream import metrics
-from stream.metrics import WorkerMetrics
+from stream import health
 from stream.settings import ENV_PREFIX, Settings, load
 
 ROOT = Path(__file__).parent.parent
@@ -174,16 +173,14 @@ def test_a_worker_is_healthy_when_it_is_ready(name: str, ready: int | None, heal
     """The health check's own code, against a worker that is ready, one that is not, and none at all."""
     kind, interpreter, option, code = SERVICES[name]["healthcheck"]["test"]
     assert (kind, interpreter, option) == ("CMD", "python", "-c")
-    port = f":{in_force(name).metrics_port}/metrics"
+    port = f":{in_force(name).metrics_port}/readyz"
     assert port in code
-    registry = CollectorRegistry()
-    WorkerMetrics(registry).ready.set(ready or 0)
-    server = metrics.serve(registry, "127.0.0.1", 0)
+    server = health.serve(CollectorRegistry(), "127.0.0.1", 0, ready=lambda: bool(ready))
     try:
         if ready is None:
             server.shutdown()
             server.server_close()
-        ours = code.replace(port, f":{server.server_port}/metrics")
+        ours = code.replace(port, f":{server.server_port}/readyz")
         done = subprocess.run([sys.executable, "-c", ours], check=False, capture_output=True, timeout=30)
     finally:
         server.shutdown()
@@ -246,7 +243,7 @@ def test_kafka_keeps_its_data_and_makes_up_no_topics() -> None:
 
 def test_kafka_is_the_version_that_the_tests_run_on() -> None:
     """What was tested is what is started."""
-    pinned = ET.parse(ROOT / "tests" / "kafka" / "pom.xml").find(".//{*}kafka.version")
+    pinned = ET.parse(ROOT / "benchmarks" / "apache" / "pom.xml").find(".//{*}kafka.version")
     assert pinned is not None
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{pinned.text}"
 
@@ -283,6 +280,14 @@ def test_prometheus_reads_the_mounted_file() -> None:
     options = dict(option.split("=", 1) for option in SERVICES["prometheus"]["command"])
     assert _container_path("prometheus", options["--config.file"]) == DEPLOY / "prometheus" / "prometheus.yml"
     assert f"prometheus-data:{options['--storage.tsdb.path']}" in SERVICES["prometheus"]["volumes"]
+
+
+def test_prometheus_finds_the_alert_rules() -> None:
+    """Beside its configuration, where that looks for them; a file that is not there it passes over in silence."""
+    options = dict(option.split("=", 1) for option in SERVICES["prometheus"]["command"])
+    config = _container_path("prometheus", options["--config.file"])
+    (rules,) = yaml.safe_load(config.read_text())["rule_files"]
+    assert (config.parent / rules).is_file()
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:

@@ -1,28 +1,27 @@
-"""The Grafana dashboard, checked as data: it asks only for what is really measured, and can be read."""
+"""The Grafana dashboards, checked as data: they ask only for what is really measured, and can be read."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
+import runpy
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace as Fields
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
-from consumers.serving.metrics import ServingMetrics
-from stream.metrics import WorkerMetrics
+from consumers.metrics_page import families, registries
 
 GRAFANA = Path(__file__).parent.parent / "deploy" / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 
-#: What Prometheus itself adds: to every sample, to a histogram's buckets, and a series for each target.
+#: What Prometheus itself adds: to every sample, and series for each target and each alert.
 SCRAPED_LABELS = {"job", "instance"}
-SCRAPED: dict[str, set[str]] = {"up": set()}
+SCRAPED: dict[str, set[str]] = {"up": set(), "ALERTS": {"alertname", "alertstate"}}
 
 #: Words of PromQL that are neither metrics nor labels.
 KEYWORDS = {"by", "on", "or", "and", "unless", "without", "ignoring", "bool", "offset", "group_left"}
@@ -42,28 +41,14 @@ def _panels() -> list[Any]:
     ]
 
 
-def _serving_node(registry: CollectorRegistry) -> None:
-    """A serving node's metrics, with something to tell for each of them."""
-    one = Fields(value=1)
-    view = Fields(refused={"tastes": 1}, titles={}, served={}, tastes={}, newest_snapshot_ms=1)
-    follower = Fields(view=view, failures=0, connected=True, behind_seconds=0.1)
-    chooser = Fields(counts=Fields(by_policy={"personal": one}, without_snapshot=one), follower=follower)
-    events = Fields(dropped={"plays": 1}, delivered=1, queued=0)
-    metrics = ServingMetrics(registry, chooser, events, lambda: 1)
-    metrics.answered("/choose", 200, 0.001)
-    metrics.accepted.labels("plays").inc()
-
-
+@cache
 def _measured() -> dict[str, set[str]]:
-    """The labels of every series that a worker or a serving node answers with, by name."""
-    registry = CollectorRegistry()
-    labels = {metric._name: set(metric._labelnames) for metric in vars(WorkerMetrics(registry)).values()}
-    _serving_node(registry)
+    """The labels of every series that a process answers with, by name."""
     found = dict(SCRAPED)
-    for family in registry.collect():
-        known = labels.get(family.name, set()).union(*(sample.labels for sample in family.samples))
-        for suffix in SUFFIXES[family.type]:
-            found[family.name + suffix] = known | {"le"} if suffix == "_bucket" else known - {"le"}
+    for registry in registries().values():
+        for name, family, labels in families(registry, ours=False):
+            for suffix in SUFFIXES.get(family.type, ("",)):
+                found[name + suffix] = {*labels, "le"} if suffix == "_bucket" else set(labels)
     return found
 
 
@@ -76,7 +61,7 @@ def _asked(query: str) -> tuple[set[str], set[str]]:
     for listed in re.findall(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)", query):
         labels |= set(re.findall(r"\w+", listed))
     query = re.sub(r"\b(?:by|on|without|ignoring)\s*\([^)]*\)", "", query)
-    return set(re.findall(r"\b[a-z_]+[a-z0-9_]*\b(?!\s*\()", query)) - KEYWORDS, labels
+    return set(re.findall(r"\b[A-Za-z_]+[a-z0-9_]*\b(?!\s*\()", query)) - KEYWORDS, labels
 
 
 def test_a_query_is_understood() -> None:
@@ -143,8 +128,17 @@ def test_every_variable_is_defined(path: Path) -> None:
     dashboard = _dashboard(path)
     defined = {variable["name"] for variable in dashboard["templating"]["list"]}
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    queries += [str(variable["query"]) for variable in dashboard["templating"]["list"]]
     used = {name for query in queries for name in re.findall(r"\$(\w+)", query) if not name.startswith("__")}
     assert used == defined
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_what_its_source_makes(path: Path) -> None:
+    """Who changed one without the other runs make docs."""
+    made = runpy.run_path(str(GRAFANA / "dashboards.py"))
+    assert set(made["DASHBOARDS"]) == {one.stem for one in DASHBOARDS}
+    assert path.read_text() == made["written"](path.stem)
 
 
 def test_the_overview_answers_four_questions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from builders import repeatable
 from hypothesis import given, settings
@@ -31,9 +32,14 @@ def timed(story):
     return records
 
 
-def answers(recent, records):
-    """What is new, record by record."""
-    return [recent.is_new(*record) for record in records]
+def answers(recent, records, *, at_once=1):
+    """What is new, so many records at once."""
+    found = []
+    for start in range(0, len(records), at_once):
+        names, at, offsets, *reached = zip(*records[start : start + at_once], strict=True)
+        times = np.array(at)
+        found += recent.are_new(names, times, offsets, np.array(*reached) if reached else times).tolist()
+    return found
 
 
 @repeatable
@@ -45,7 +51,8 @@ def test_it_answers_as_the_definition_does(story):
     for i, (name, _, _) in enumerate(records):
         oldest = max(at for _, at, _ in records[: i + 1]) - SPAN_MS
         expected.append(not any(other == name and at >= oldest for other, at, _ in records[:i]))
-    assert answers(RecentIds(SPAN_MS), records) == expected
+    for at_once in (1, 3, 40):
+        assert answers(RecentIds(SPAN_MS), records, at_once=at_once) == expected
 
 
 @settings(repeatable, max_examples=400)
@@ -73,7 +80,7 @@ def test_it_forgets(story):
     for name, at, offset in timed(story):
         latest = max(latest, at)
         through[offset] = latest
-        recent.is_new(name, at, offset)
+        answers(recent, [(name, at, offset)])
         assert recent.oldest_offset is not None
         assert through[recent.oldest_offset] >= latest - 2 * SPAN_MS
         assert len(recent) <= sum(when >= latest - 2 * SPAN_MS for when in through.values())
@@ -83,7 +90,7 @@ def test_memory_is_bounded_by_the_rate():
     """A hundred ids a second for an hour: no more than the last two minutes are held."""
     recent = RecentIds(SPAN_MS)
     for n in range(360_000 // 10):
-        assert recent.is_new(str(n), n * 100, n)
+        assert answers(recent, [(str(n), n * 100, n)]) == [True]
         assert len(recent) <= 2 * 601
 
 
@@ -113,7 +120,7 @@ def test_memory_is_bounded_by_the_rate():
 def test_examples(records, expected):
     """What counts as a repetition when times differ."""
     recent = RecentIds(SPAN_MS)
-    assert [recent.is_new(name, at, offset) for offset, (name, at) in enumerate(records)] == expected
+    assert answers(recent, [(name, at, offset) for offset, (name, at) in enumerate(records)]) == expected
 
 
 def test_what_a_repetition_saw_is_read_again():
@@ -121,9 +128,9 @@ def test_what_a_repetition_saw_is_read_again():
     records = [("a", 0, 0), ("c", 5_000, 1), ("a", 59_000, 2), ("b", 61_000, 3)]
     kept, restored = RecentIds(SPAN_MS), RecentIds(SPAN_MS)
     answers(kept, records)
-    assert kept.oldest_offset == 1
-    answers(restored, records[1:])
-    assert kept.is_new("a", 62_000, 4) is restored.is_new("a", 62_000, 4) is False
+    answers(restored, [record for record in records if record[2] >= kept.oldest_offset])
+    for recent in (kept, restored):
+        assert answers(recent, [("a", 62_000, 4)]) == [False]
 
 
 def test_nothing_seen_nothing_to_read_again():
@@ -158,7 +165,8 @@ def test_a_fast_clock_moves_nobodys_time(story, ahead):
     for i, (name, _, _, _) in enumerate(records):
         oldest = max(min(at, written) for _, at, _, written in records[: i + 1]) - SPAN_MS
         expected.append(not any(other == name and at >= oldest for other, at, _, _ in records[:i]))
-    assert answers(RecentIds(SPAN_MS), records) == expected
+    for at_once in (1, 4, 40):
+        assert answers(RecentIds(SPAN_MS), records, at_once=at_once) == expected
 
 
 @settings(repeatable, max_examples=400)

@@ -5,14 +5,24 @@ Logging is set up once for a process, so each test looks at a process of its own
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import FakeMessage
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from stream.dead_letters import WaitingLetters
+from stream.errors import DecodeError
+from stream.metrics import WorkerMetrics
 
 PROGRAM = """
 import logging, sys
@@ -119,3 +129,81 @@ def test_a_readable_traceback_does_not_print_variables() -> None:
     text = "\n".join(run("console"))
     assert "ValueError: what went wrong" in text
     assert "member-to-be-kept-quiet" not in text.replace('member = "member-to-be-kept-quiet"', "")
+
+
+# --- what the code says
+
+ROOT = Path(__file__).parent.parent
+#: What a line may tell: where something is, how much of it, and why, in words of Keyart's own, and how many members.
+#: No key, no value and no member can be among them; a title is public.
+FIELDS = {
+    "topic",
+    "partition",
+    "offset",
+    "last_offset",
+    "offsets",
+    "code",
+    "reason",
+    "count",
+    "records",
+    "refused",
+    "seconds",
+    "title",
+    "titles",
+    "members",
+    "shares",
+    "owned",
+    "restored",
+    "client",
+    "brokers",
+    "route",
+    "error",
+    "where",
+    "advice",
+}
+
+
+def _calls() -> list[Any]:
+    """Every call of a logger in the packages."""
+    return [
+        pytest.param(node, id=f"{path.relative_to(ROOT)}:{node.lineno}")
+        for package in ("stream", "consumers", "producers")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "log"
+        and node.func.attr in {"debug", "info", "warning", "error", "exception", "critical"}
+    ]
+
+
+@pytest.mark.parametrize("call", _calls())
+def test_a_line_has_a_fixed_event_and_known_fields(call: ast.Call) -> None:
+    """An event is the same words each time, so that it can be counted; what varies is in harmless fields."""
+    (event,) = call.args
+    assert isinstance(event, ast.Constant)
+    assert re.fullmatch(r"[a-z][a-z,: ]+[a-z]", event.value)
+    assert {keyword.arg for keyword in call.keywords} <= FIELDS
+
+
+@pytest.mark.parametrize("call", _calls())
+def test_a_line_about_records_says_where_they_are(call: ast.Call) -> None:
+    """Who reads of a record's offset is told its topic and partition too."""
+    named = {keyword.arg for keyword in call.keywords}
+    if {"offset", "code"} & named:
+        assert {"topic", "partition", "offset"} <= named
+
+
+def test_bad_records_are_told_by_their_place_alone() -> None:
+    """One line a fault and checkpoint, with offsets; nothing of what the records held."""
+    letters = WaitingLetters("viewing-1", WorkerMetrics(CollectorRegistry()))
+    for offset in (3, 4, 9):
+        message = FakeMessage("keyart.plays", 2, offset, b"member-to-be-kept-quiet", b"payload-to-be-kept-quiet")
+        letters.add(message, DecodeError("not_json", "payload-to-be-kept-quiet is not JSON"))
+    with capture_logs() as lines:
+        letters.take()
+        letters.take()
+    (line,) = lines
+    assert "quiet" not in str(line)
+    assert (line["offset"], line["last_offset"], line["count"], line["code"]) == (3, 9, 3, "not_json")
+    assert (line["topic"], line["partition"]) == ("keyart.plays", 2)

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream import metrics
+from stream import health, metrics
 from stream.errors import ConfigurationError
 from stream.metrics import DEAD_LETTER_CODES, POLICIES, WorkerMetrics
 
@@ -42,8 +42,9 @@ def test_every_metric_keeps_to_prometheus_conventions(name: str, registry: Colle
     assert re.fullmatch(r"[A-Z].{15,}\.", family.documentation)
     assert family.type in {"counter", "gauge", "histogram"}
     assert not family.name.endswith(("_total", "_count", "_sum", "_bucket"))
-    assert family.name.endswith("_seconds") == (family.type == "histogram")
-    assert set(metric._labelnames) <= {"topic", "code", "policy"}
+    if family.type == "histogram":
+        assert family.name.endswith(("_seconds", "_bytes"))
+    assert set(metric._labelnames) <= {"topic", "partition", "code", "policy"}
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
@@ -58,7 +59,8 @@ def test_every_metric_is_set_somewhere(name: str) -> None:
     assert any(
         isinstance(node, ast.Attribute)
         and node.attr == name
-        and ast.unparse(node.value).rpartition(".")[2] in {"metrics", "_metrics", "counted"}
+        and ast.unparse(node.value).rpartition(".")[2] in {"metrics", "_metrics", "counted", "self"}
+        and not isinstance(node.ctx, ast.Store)
         for node in _code()
     )
 
@@ -104,7 +106,8 @@ def test_what_is_counted_can_be_scraped(registry: CollectorRegistry) -> None:
     """GET /metrics gives every metric, and the process's own."""
     counted = WorkerMetrics(registry)
     counted.records.labels("impressions").inc(7)
-    server = metrics.serve(registry, "127.0.0.1", 0)
+    metrics.tell_process(registry)
+    server = health.serve(registry, "127.0.0.1", 0)
     try:
         with urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=5) as answer:
             families = {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
@@ -115,6 +118,7 @@ def test_what_is_counted_can_be_scraped(registry: CollectorRegistry) -> None:
     assert [
         (s.labels, s.value) for s in families["keyart_worker_records"].samples if s.name.endswith("_total")
     ] == [({"topic": "impressions"}, 7.0)]
+    assert families["keyart_build_info"].samples[0].labels["version"]
     if Path("/proc/self/stat").exists():
         assert "process_start_time_seconds" in families
 
@@ -124,11 +128,11 @@ def test_a_taken_port_is_one_sentence_that_names_the_setting(registry: Collector
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"metrics_port.*127\.0\.0\.1:{port}.*KEYART_METRICS_PORT"):
-            metrics.serve(registry, "127.0.0.1", port)
+            health.serve(registry, "127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "x" * 64])
 def test_an_address_of_another_machine_is_one_sentence_too(host: str, registry: CollectorRegistry) -> None:
     """A host that does not exist, is not ours or cannot be a name at all is told with its setting."""
     with pytest.raises(ConfigurationError, match=rf"metrics_host.*{re.escape(host)}.*KEYART_METRICS_HOST"):
-        metrics.serve(registry, host, 0)
+        health.serve(registry, host, 0)

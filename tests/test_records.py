@@ -178,8 +178,12 @@ class TestNamedNumbers:
 
     @pytest.mark.parametrize("name", ["", "n" * (MAX_NAME + 1)])
     def test_names(self, kind, path, name):
-        """A name is 1 to MAX_NAME characters."""
-        assert "key" in refused(kind, path, {name: 0.5})
+        """A theme's is 1 to MAX_NAME characters; a feature that has another is none of ours, and ignored."""
+        if path.endswith("context"):
+            value = altered(kind, path, {name: 0.5})
+            assert json.loads(encode(decode(kind, value))) == json.loads(value)
+        else:
+            assert "key" in refused(kind, path, {name: 0.5})
 
     @pytest.mark.parametrize("bad", ["0.5", None, True, [0.5], {}])
     def test_values_are_numbers(self, kind, path, bad):
@@ -210,7 +214,7 @@ def test_numbers_that_are_none(kind, path, number):
     [
         (Impression, "context", [{"x": -1e6}, {"x": 1e6}, {}], [{"x": 1.0001e6}, {"x": -1.0001e6}]),
         (Impression, "propensity", [1e-300, 1], [0, -0.1, 1.0001, None, "0.5"]),
-        (Impression, "policy", ["personal", "popular", "explore"], ["Personal", "", None, 1]),
+        (Impression, "policy", ["personal", "popular", "explore", "app"], ["Personal", "", None, 1]),
         (Impression, "snapshot_version", [None, 0, 2**60], [-1, 1.5, "1"]),
         (Play, "watched_seconds", [0, 1e7, 0.1], [-0.001, 1.0001e7, "1", None]),
         (Play, "impression", [None], [{}, [], "token"]),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import hmac
 import json
 import re
@@ -26,10 +24,8 @@ from consumers import ArtworkChooser
 from consumers.serving import build_app, http
 from consumers.serving.http import Refused, read
 from consumers.serving.node import listening, url_of
-from consumers.serving.shop_window import personal_members
 from producers import EventProducer
 from producers.token import sign
-from stream.choice import key_of, policy_of
 from stream.codec import decode
 from stream.errors import ConfigurationError
 from stream.records import Artwork, Impression, Play
@@ -436,7 +432,7 @@ def test_a_fault_of_ours_shows_nothing_of_its_inside(node: Node, monkeypatch: py
 # --- who may ask, and what becomes of the answer
 
 KEY, OTHER_KEY = "the key of the apps", "the key that comes next"
-PATHS = ["/", "/titles", "/metrics", "/posters/film/kiss.svg"]
+PATHS = ["/", "/page/page.css", "/titles", "/metrics", "/posters/film/kiss.svg"]
 
 
 @pytest.fixture
@@ -465,7 +461,7 @@ def guarded(outbox: Outbox) -> Iterator[Node]:
 def test_who_shows_no_key_is_told_nothing(guarded: Node, shown: str | None) -> None:
     """Whatever is asked, but for whether the node lives; nor is a body read that nobody may send."""
     headers = {} if shown is None else {"Authorization": shown.encode("latin-1")}
-    for path in ("/choose", "/impressions", "/plays"):
+    for path in ("/choose", "/impressions", "/plays", "/look"):
         answer = guarded.http.post(path, content=b"x" * (MAX_BYTES + 1), headers=headers)
         assert "Authorization: Bearer" in fault(answer, 401)
         assert answer.headers["www-authenticate"] == "Bearer"
@@ -500,7 +496,7 @@ def test_no_get_changes_anything(node: Node) -> None:
     """What a link or an image may fetch writes no event; what writes one takes nothing but POST."""
     routes = {route.path: route.methods for route in node.http.app.routes}
     posted = {path for path, methods in routes.items() if methods == {"POST"}}
-    assert posted == {"/choose", "/impressions", "/plays"}
+    assert posted == {"/choose", "/impressions", "/plays", "/look"}
     assert all(methods <= {"GET", "HEAD"} for methods in routes.values() if methods != {"POST"})
     for path in [*PATHS, "/livez", "/readyz", "/impressions", "/plays", f"/plays?token={node.token()}"]:
         node.http.get(path)
@@ -540,14 +536,16 @@ def test_every_answer_tells_browsers_to_be_careful(node: Node) -> None:
     assert answers[-3].headers["cache-control"] == "no-store"
 
 
-def test_the_page_runs_its_own_script_alone(node: Node) -> None:
-    """Known by its hash: a title's name that is a script is shown, and not run."""
+def test_the_page_runs_its_own_scripts_alone(node: Node) -> None:
+    """Files of the node's: a title's name that is a script is shown, and not run."""
     page = node.http.get("/")
-    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page.text, re.DOTALL)
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    (policy,) = re.findall(r"script-src ([^;]*)", page.headers["content-security-policy"])
-    assert policy == " ".join(f"'sha256-{digest}'" for digest in digests) != ""
-    assert not re.findall(r"\son[a-z]+=|javascript:|innerHTML", page.text)
+    policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == policy["img-src"] == "'self'"
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert all(not inside.strip() for inside in re.findall(r"<script[^>]*>(.*?)</script>", page.text, re.DOTALL))
+    assert not re.findall(r"\son[a-z]+=|\sstyle=|<style", page.text)
+    for path in page_files(node):
+        assert not re.findall(r"javascript:|innerHTML|eval\(|new Function", node.http.get(path).text)
 
 
 # --- metrics
@@ -605,7 +603,7 @@ def test_metrics_keep_to_conventions_and_to_privacy(node: Node) -> None:
         assert re.fullmatch(r"keyart_[a-z]+(_[a-z]+)*", family.name)
         assert re.fullmatch(r"\S.{10,}\.", family.documentation)
         for sample in family.samples:
-            assert set(sample.labels) <= {"policy", "topic", "route", "status", "le"}
+            assert set(sample.labels) <= {"policy", "over", "topic", "route", "status", "le"}
             assert not {ANN, "film", "kiss"} & set(sample.labels.values())
 
 
@@ -613,16 +611,12 @@ def test_metrics_keep_to_conventions_and_to_privacy(node: Node) -> None:
 
 
 def test_titles_are_what_the_page_needs(node: Node) -> None:
-    """Names, themes, posters that can be fetched, and members who get a personal choice."""
+    """Names, themes, and posters that can be fetched."""
     listed = node.http.get("/titles").json()
     assert [title["title_id"] for title in listed["titles"]] == ["film", "series"]
     for title in listed["titles"]:
         for artwork in title["artworks"]:
             assert node.http.get(artwork["poster"]).headers["content-type"] == "image/svg+xml"
-    for member in listed["viewers"]:
-        assert policy_of(key_of(member), 0.02, 0.05) == "personal"
-        assert node.http.post("/choose", json={"member_id": member, "title_id": "film"}).status_code == 200
-    assert len(set(listed["viewers"])) == 12
 
 
 def test_titles_follow_the_catalogue(node: Node) -> None:
@@ -634,12 +628,6 @@ def test_titles_follow_the_catalogue(node: Node) -> None:
     node.tables.settle()
     after = node.http.get("/titles", headers={"if-none-match": before.headers["etag"]})
     assert [title["title_id"] for title in after.json()["titles"]] == ["film", "series", "third"]
-
-
-@pytest.mark.parametrize(("explore", "popular"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
-def test_there_may_be_nobody_with_a_personal_choice(explore: float, popular: float) -> None:
-    """Then the page is told so, instead of a search without end."""
-    assert personal_members(explore, popular) == []
 
 
 def test_a_poster_is_drawn_once_and_again_when_its_title_changes(node: Node) -> None:
@@ -699,22 +687,49 @@ def test_posters_that_are_kept_are_bounded(node: Node, monkeypatch: pytest.Monke
     assert drawn == ["kiss", "face", "kiss", "face"]
 
 
+def page_files(node: Node) -> list[str]:
+    """What the page asks for, and what its scripts ask for in turn."""
+    named = re.findall(r'(?:src|href)="(/page/[^"]+)"', node.http.get("/").text)
+    for path in named:
+        imported = re.findall(r'from "\./([^"]+)"', node.http.get(path).text)
+        named += [f"/page/{name}" for name in imported if f"/page/{name}" not in named]
+    return named
+
+
 def test_the_page_needs_nothing_but_the_node(node: Node) -> None:
-    """One file, no address but the node's own, and headers that hold it to that."""
+    """No address but the node's own, and headers that hold it to that."""
     page = node.http.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert not re.findall(r"(?:https?:)?//[a-z0-9]", page.text)
-    assert not re.findall(r"<(?:link|iframe|script src)", page.text)
+    kinds = {path.rpartition(".")[2]: node.http.get(path).headers["content-type"] for path in page_files(node)}
+    assert kinds == {
+        "css": "text/css; charset=utf-8",
+        "js": "text/javascript; charset=utf-8",
+        "svg": "image/svg+xml",
+    }
+    for path in ("/", *page_files(node)):
+        text = node.http.get(path).text.replace("http://www.w3.org/2000/svg", "")
+        assert not re.findall(r"(?:https?:)?//[a-z0-9]", text)
+
+
+def test_the_pages_files_are_kept_and_asked_about(node: Node) -> None:
+    """A browser that has one is told that it is still that; there are no others, whatever is on the disk."""
+    for path in ("/", *page_files(node)):
+        first = node.http.get(path)
+        assert first.headers["cache-control"] == "no-cache"
+        again = node.http.get(path, headers={"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    for name in ("index.html", "none.js", "..%2fapp.py", "../app.py", "%2e%2e/app.py"):
+        assert fault(node.http.get(f"/page/{name}"), 404)
 
 
 def test_the_page_reports_nothing(node: Node) -> None:
-    """Whoever looks at it leaves no impression and no play."""
-    paths = set(re.findall(r'fetched\("(/\w+)"', node.http.get("/").text))
-    assert paths == {"/titles", "/choose"}
-    member = node.http.get("/titles").json()["viewers"][0]
-    node.http.post("/choose", json={"member_id": member, "title_ids": ["film"], "context": {"romance": 1.0}})
+    """Whoever looks at it leaves no impression, no play and no count of choices."""
+    scripts = "".join(node.http.get(path).text for path in page_files(node) if path.endswith(".js"))
+    assert set(re.findall(r'fetched\("(/\w+)"', scripts)) == {"/titles", "/look", "/live"}
+    node.http.post("/look", json={"watched": ["film"], "title_ids": ["film", "series"]})
     assert node.outbox.records == []
+    assert sum(value for (name, _), value in node.metrics().items() if name == "keyart_choices_total") == 0
 
 
 # --- where it listens

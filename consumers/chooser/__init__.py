@@ -4,7 +4,7 @@
 thread that keeps it up to date.
 """
 
-from consumers.chooser.candidates import UnknownCanvas
+from consumers.chooser.candidates import UnknownArtwork, UnknownCanvas
 from consumers.chooser.chooser import ArtworkChooser, UnknownTitle
 
-__all__ = ["ArtworkChooser", "UnknownCanvas", "UnknownTitle"]
+__all__ = ["ArtworkChooser", "UnknownArtwork", "UnknownCanvas", "UnknownTitle"]

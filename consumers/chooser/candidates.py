@@ -12,6 +12,8 @@ from stream.features import CAST_PREFIX
 from stream.page import Looks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stream.choice import Keys
     from stream.records import Artwork, Title
     from stream.snapshot import ServableTitle
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 class UnknownCanvas(KeyartError):
     """The title has no artwork for the canvas."""
+
+
+class UnknownArtwork(KeyartError):
+    """The artwork that the app shows is not in the catalogue, or not for the canvas."""
 
 
 class Candidates(Struct, frozen=True):
@@ -46,6 +52,24 @@ class Candidates(Struct, frozen=True):
     keys: Keys
     people: tuple[dict[str, float], ...] | None
     looks: Looks
+
+
+class Own(Struct, frozen=True):
+    """The artwork that the app shows itself.
+
+    Attributes
+    ----------
+    artwork_id
+        Which.
+    canvas
+        The canvas that its impression is logged with.
+    people
+        Its ``cast:`` tags.
+    """
+
+    artwork_id: str
+    canvas: str | None
+    people: dict[str, float]
 
 
 class ServedTitle:
@@ -107,11 +131,18 @@ class ServedTitle:
             )
         return found
 
+    def own(self, artwork_id: str | None, canvas: str | None) -> Own | None:
+        """The artwork that the app shows, if it is listed for the canvas; without an id the first that is."""
+        for one in self.title.artworks:
+            if _fits(one, canvas) and artwork_id in {None, one.artwork_id}:
+                return Own(one.artwork_id, one.canvas or canvas, _people(one.themes))
+        return None
+
     def _work_out(self, fitting: dict[str, Artwork], canvas: str | None) -> Candidates:
         snapshot = None if self.snapshot is None else self.snapshot.only(fitting)
         ids = tuple(fitting) if snapshot is None else snapshot.artwork_ids
         tags = [fitting[name].themes for name in ids]
-        people = tuple({name: tag for name, tag in one.items() if name.startswith(CAST_PREFIX)} for one in tags)
+        people = tuple(_people(one) for one in tags)
         return Candidates(
             artwork_ids=ids,
             canvases=tuple(fitting[name].canvas or canvas for name in ids),
@@ -120,6 +151,10 @@ class ServedTitle:
             people=people if any(people) else None,
             looks=Looks(tags),
         )
+
+
+def _people(tags: Mapping[str, float]) -> dict[str, float]:
+    return {name: tag for name, tag in tags.items() if name.startswith(CAST_PREFIX)}
 
 
 def _fits(artwork: Artwork, canvas: str | None) -> bool:

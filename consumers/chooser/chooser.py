@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from consumers.chooser.candidates import UnknownArtwork
 from consumers.chooser.contexts import Viewer, check_context, check_id, merge
 from consumers.chooser.counts import ChoiceCounts
 from consumers.chooser.follower import KafkaTables, TableFollower
 from producers import token
-from stream.choice import Choice, choose_uniform, draws, key_of, policy_of, time_buckets
+from stream.choice import Choice, choose_uniform, draws, key_of, left_to_app, policy_of, time_buckets
 from stream.choosing import choose_artworks
 from stream.errors import KeyartError
 from stream.features import CAST, cast_affinity
@@ -24,9 +25,9 @@ from stream.settings import load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from consumers.chooser.candidates import Candidates, ServedTitle
+    from consumers.chooser.candidates import Candidates, Own, ServedTitle
     from consumers.chooser.follower import Handlers, Tables
-    from stream.records import Title
+    from stream.records import Policy, Rule, Title
     from stream.settings import Settings
     from stream.snapshot import ServableTitle
 
@@ -85,6 +86,7 @@ class ArtworkChooser:
         self._secret = chosen.require_token_secrets()[0]
         self._now_ms = now_ms
         self._explore, self._popular = chosen.explore_share, chosen.popular_share
+        self._app = chosen.app_share
         self._floor, self._exploration = chosen.uniform_floor, chosen.exploration
         self._variety = chosen.page_variety
         self._bucket_ms = max(1, round(chosen.sticky_days * _DAY_MS))
@@ -151,6 +153,7 @@ class ArtworkChooser:
         context: Mapping[str, float] | None = None,
         *,
         canvas: str | None = None,
+        own: str | None = None,
     ) -> Choice:
         """Choose the artwork of one title for a member.
 
@@ -165,11 +168,16 @@ class ArtworkChooser:
             taste, which is the context where none is given.
         canvas
             Where it will be shown: artworks made for another canvas do not compete. None: all of them do.
+        own
+            The artwork that the app would show without Keyart; None: the first that the catalogue lists. Members
+            who are left to the app (``app_share``) get it, to others it is nothing.
 
         Raises
         ------
         UnknownTitle
             The title is not in the catalogue.
+        UnknownArtwork
+            The member is left to the app, and the catalogue does not list ``own``, or not for this canvas.
         UnknownCanvas
             The title has no artwork for this canvas.
         ValueError
@@ -180,7 +188,14 @@ class ArtworkChooser:
         if served is None:
             unread = "" if self.ready else ", which has not been read yet"
             raise UnknownTitle(f"title {title_id!r} is not in the catalogue{unread}")
-        return self._choose(viewer, [(served, served.require(canvas))])[0]
+        candidates = served.require(canvas)
+        shown = self._own(viewer, served, own, canvas)
+        if viewer.policy == "app" and shown is None:
+            raise UnknownArtwork(
+                f"own: the catalogue does not list artwork {own!r} of title {title_id!r}"
+                + ("" if canvas is None else f" for canvas {canvas!r}")
+            )
+        return self._choose(viewer, [(served, candidates, shown)])[0]
 
     def choose_page(
         self,
@@ -189,12 +204,16 @@ class ArtworkChooser:
         context: Mapping[str, float] | None = None,
         *,
         canvas: str | None = None,
+        own: Mapping[str, str] | None = None,
     ) -> list[Choice]:
         """Choose for several titles at once, in the order in which they are shown.
 
         Titles that are not in the catalogue, or have no artwork for the canvas, are left out. With the setting
         ``page_variety`` each choice also depends on those before it, see :mod:`stream.page`, and its propensity is
         the one given them; members of the policy ``explore`` get their uniform choice all the same.
+
+        ``own`` has the artworks that the app would show without Keyart, by title; see :meth:`choose`. A title of
+        which the catalogue does not list that artwork is left out, if the member is left to the app.
 
         Raises
         ------
@@ -205,8 +224,11 @@ class ArtworkChooser:
         page = []
         for served in [self._served(title_id) for title_id in title_ids]:
             candidates = None if served is None else served.candidates(canvas)
-            if served is not None and candidates is not None:
-                page.append((served, candidates))
+            if served is None or candidates is None:
+                continue
+            shown = self._own(viewer, served, (own or {}).get(served.title.title_id), canvas)
+            if viewer.policy != "app" or shown is not None:
+                page.append((served, candidates, shown))
         return self._choose(viewer, page)
 
     def _viewer(self, member_id: str, given: Mapping[str, float] | None, canvas: str | None) -> Viewer:
@@ -216,8 +238,16 @@ class ArtworkChooser:
         key = key_of(member_id)
         taste = self.taste(member_id)
         context = merge(taste, {} if given is None else check_context(given))
-        policy = policy_of(key, self._explore, self._popular)
-        return Viewer(member_id, key, policy, self._now_ms(), context, taste)
+        rule: Rule = policy_of(key, self._explore, self._popular)
+        policy: Policy = rule
+        if self._app and left_to_app(key, self._app):
+            policy, rule = "app", "personal"
+        return Viewer(member_id, key, policy, self._now_ms(), context, taste, rule)
+
+    @staticmethod
+    def _own(viewer: Viewer, served: ServedTitle, artwork_id: str | None, canvas: str | None) -> Own | None:
+        """What the app shows, if the member is left to it and the catalogue lists it."""
+        return served.own(artwork_id, canvas) if viewer.policy == "app" else None
 
     def _served(self, title_id: str) -> ServedTitle | None:
         served = self.follower.view.served.get(title_id) if isinstance(title_id, str) else None
@@ -225,11 +255,11 @@ class ArtworkChooser:
             check_id("title_id", title_id)
         return served
 
-    def _choose(self, viewer: Viewer, page: Sequence[tuple[ServedTitle, Candidates]]) -> list[Choice]:
+    def _choose(self, viewer: Viewer, page: Sequence[tuple[ServedTitle, Candidates, Own | None]]) -> list[Choice]:
         """Choose for each title of a page, all in one go."""
         if not page:
             return []
-        keys = np.array([served.key for served, _ in page], dtype=np.uint64)
+        keys = np.array([served.key for served, _, _ in page], dtype=np.uint64)
         buckets = time_buckets(viewer.key, keys, viewer.now_ms, self._bucket_ms)
         on_page = [_OnPage(viewer, *one) for one in page]
         known = [number for number, one in enumerate(on_page) if one.snapshot is not None]
@@ -240,12 +270,12 @@ class ArtworkChooser:
         }
         if known:
             variety = None
-            if self._variety and viewer.policy != "explore":
+            if self._variety and viewer.rule != "explore":
                 given = [chosen[number][0] if number in chosen else None for number in range(len(page))]
                 variety = Variety(self._variety, [one.candidates.looks for one in on_page], given)
             places, propensities = choose_artworks(
                 [snapshot for one in on_page if (snapshot := one.snapshot) is not None],
-                *(viewer.context, viewer.policy, viewer.key, buckets[known]),
+                *(viewer.context, viewer.rule, viewer.key, buckets[known]),
                 floor=self._floor,
                 exploration=self._exploration,
                 casts=[on_page[number].cast for number in known],
@@ -257,26 +287,32 @@ class ArtworkChooser:
     def _without_snapshot(self, viewer: Viewer, candidates: Candidates, bucket: int) -> tuple[int, float]:
         """The first artwork, or any of them to a member who explores."""
         self.counts.without_snapshot.add()
-        if viewer.policy == "explore":
+        if viewer.rule == "explore":
             return choose_uniform(draws(viewer.key, bucket, candidates.keys))
         return 0, 1.0
 
     def _choice(self, viewer: Viewer, one: _OnPage, place: int, propensity: float) -> Choice:
         context = viewer.context
-        if one.cast is not None and one.cast[place]:
-            context = context | {CAST: one.cast[place]}
+        artwork_id, canvas, advised = one.candidates.artwork_ids[place], one.candidates.canvases[place], None
+        cast = 0.0 if one.cast is None else one.cast[place]
+        if one.own is not None:
+            advised, artwork_id, canvas, propensity = artwork_id, one.own.artwork_id, one.own.canvas, 1.0
+            cast = 0.0 if one.cast is None else cast_affinity(viewer.taste, one.own.people)
+        if cast:
+            context = context | {CAST: cast}
         self.counts.by_policy[viewer.policy].add()
         shown = Impression(
             impression_id=f"{self._prefix}-{next(self._serial):x}",
             shown_ms=viewer.now_ms,
             member_id=viewer.member_id,
             title_id=one.served.title.title_id,
-            artwork_id=one.candidates.artwork_ids[place],
+            artwork_id=artwork_id,
             context=context,
             policy=viewer.policy,
             propensity=propensity,
             snapshot_version=None if one.snapshot is None else one.snapshot.version,
-            canvas=one.candidates.canvases[place],
+            canvas=canvas,
+            advised=advised,
         )
         return Choice(
             title_id=shown.title_id,
@@ -287,19 +323,21 @@ class ArtworkChooser:
             snapshot_version=shown.snapshot_version,
             impression_id=shown.impression_id,
             token=token.sign(shown, self._secret),
+            advised=advised,
         )
 
 
 class _OnPage:
     """A title of a page: what competes, and how much the member likes the people that each artwork shows.
 
-    ``cast`` is None where nobody is shown, or nothing is known of the artworks.
+    ``own`` is what the app shows, where the member is left to it; ``cast`` is None where nobody is shown, or
+    nothing is known of the artworks.
     """
 
-    __slots__ = ("candidates", "cast", "served", "snapshot")
+    __slots__ = ("candidates", "cast", "own", "served", "snapshot")
 
-    def __init__(self, viewer: Viewer, served: ServedTitle, candidates: Candidates) -> None:
-        self.served, self.candidates, self.snapshot = served, candidates, candidates.snapshot
+    def __init__(self, viewer: Viewer, served: ServedTitle, candidates: Candidates, own: Own | None) -> None:
+        self.served, self.candidates, self.snapshot, self.own = served, candidates, candidates.snapshot, own
         self.cast: list[float] | None = None
         people = candidates.people
         if people is not None and self.snapshot is not None and len(viewer.context) < MAX_FEATURES:

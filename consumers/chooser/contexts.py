@@ -8,11 +8,14 @@ from numbers import Real
 import msgspec
 
 from stream.features import CAST_PREFIX, RESERVED
-from stream.records import MAX_FEATURES, Context, Id, Name, Policy, Value
+from stream.records import MAX_FEATURES, Context, Id, Name, Policy, Rule, Value
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """A member at one moment: what is the same for every title of a page."""
+    """A member at one moment: what is the same for every title of a page.
+
+    ``rule`` is how Keyart chooses for the member: where the policy is ``app`` it only advises.
+    """
 
     member_id: str
     key: int
@@ -20,6 +23,7 @@ class Viewer(msgspec.Struct, frozen=True):
     now_ms: int
     context: dict[str, float]
     taste: Mapping[str, float]
+    rule: Rule
 
 
 def merge(taste: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:

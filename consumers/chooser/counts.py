@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import get_args
+from bisect import bisect_left
+from typing import TYPE_CHECKING, get_args
 
-from stream.records import Policy
+from stream.records import Policy, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Tally:
@@ -34,7 +38,41 @@ class Tally:
             return next(self._steps) + 1 - self._reads
 
 
+class Delays:
+    """How often it took how long: a histogram that one thread adds to and any thread reads.
+
+    Parameters
+    ----------
+    bounds
+        The upper bounds of its buckets, seconds, ascending.
+
+    Examples
+    --------
+    >>> delays = Delays((0.1, 1.0))
+    >>> for seconds in (0.1, 0.5, 0.7, 3.0):
+    ...     delays.add(seconds)
+    >>> delays.cumulative(), round(delays.sum, 1)
+    ([('0.1', 1), ('1.0', 3), ('+Inf', 4)], 4.3)
+    """
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(map(float, bounds))
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """It took so long once more."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self.sum += seconds
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Of each bound, how often it took that long or less; the last counts everything."""
+        return list(zip((*map(str, self._bounds), "+Inf"), itertools.accumulate(self._counts), strict=True))
+
+
 POLICIES: tuple[Policy, ...] = get_args(Policy)
+#: Those that choose: the others are the app's.
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class ChoiceCounts:

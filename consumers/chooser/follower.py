@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from consumers.chooser.counts import Delays
 from consumers.chooser.view import ServingView
 from stream.errors import BrokerUnavailable, KeyartError
+from stream.event_time import wall_clock_ms
 from stream.kafka import Admin, TableReader
+from stream.metrics import AGE_BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +99,8 @@ class TableFollower:
         Opens the tables for some handlers.
     clock
         Seconds that only grow.
+    now_ms
+        The wall clock, by which learners say when they published.
 
     Attributes
     ----------
@@ -105,13 +110,21 @@ class TableFollower:
         Whether the tables could be read when last tried.
     failures
         How often reading has failed.
+    snapshot_delays
+        How long after it was published a snapshot could be chosen from; not of those that were there before the
+        follower.
     """
 
     def __init__(
-        self, open_tables: Callable[[Handlers], Tables], *, clock: Callable[[], float] = time.monotonic
+        self,
+        open_tables: Callable[[Handlers], Tables],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self._open_tables = open_tables
         self._clock = clock
+        self._now_ms = now_ms
         self._stop = threading.Event()
         self._settled = threading.Event()  # ready, failed for the first time, or closed
         self._error: Exception | None = None
@@ -119,6 +132,7 @@ class TableFollower:
         self.view = ServingView()
         self.connected = False
         self.failures = 0
+        self.snapshot_delays = Delays(AGE_BUCKETS)
         self._thread = threading.Thread(target=self._run, name="keyart-tables", daemon=True)
         self._thread.start()
 
@@ -126,6 +140,11 @@ class TableFollower:
     def ready(self) -> bool:
         """Whether every table has been read to its end once."""
         return self._complete_at is not None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is at work, or was told to end."""
+        return self._thread.is_alive() or self._stop.is_set()
 
     @property
     def behind_seconds(self) -> float | None:
@@ -190,6 +209,7 @@ class TableFollower:
         try:
             tables.catch_up(FIRST_READ_SECONDS)
             view.keep_newer(self.view)
+            view.on_snapshot = self._came
             self.view = view
             self._now_complete()
             log.info("tables read", titles=len(view.titles), refused=sum(view.refused.values()))
@@ -202,6 +222,9 @@ class TableFollower:
                     next_check = self._clock() + CHECK_SECONDS
         finally:
             _close(tables)
+
+    def _came(self, published_ms: int) -> None:
+        self.snapshot_delays.add(max(self._now_ms() - published_ms, 0) / 1000)
 
     def _now_complete(self) -> None:
         self._complete_at = self._clock()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from consumers.catalogue_view import CatalogueView
 from consumers.chooser.candidates import ServedTitle
+from consumers.chooser.earnings import Earnings
 from stream.codec import decode, decode_key
 from stream.errors import DecodeError
 from stream.records import Snapshot, Taste, Title
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from stream.topics import Topic
 
 R = TypeVar("R", Snapshot, Taste)
+
+log = structlog.get_logger("keyart")
 
 
 class ServingView:
@@ -35,12 +40,16 @@ class ServingView:
         Each member's shares by theme, people (``cast:…``) included.
     newest_snapshot_ms
         When the newest snapshot was published; None before there is one.
+    earnings
+        What the policies have earned.
     """
 
     def __init__(self) -> None:
         self.served: dict[str, ServedTitle] = {}
         self.tastes: dict[str, dict[str, float]] = {}
         self.newest_snapshot_ms: int | None = None
+        self.on_snapshot: Callable[[int], None] = lambda _: None
+        self.earnings = Earnings()
         self._catalogue = CatalogueView()
         self._snapshots: dict[str, ServableTitle] = {}  # as published, whatever the catalogue says
         self._refused: Counter[str] = Counter()
@@ -79,36 +88,52 @@ class ServingView:
 
         Of two versions the higher is kept, of equals the later; a tombstone withdraws.
         """
-        changed: dict[str, None] = {}
+        changed: dict[str, int | None] = {}
         for message in messages:
             try:
                 title_id, snapshot = _keyed(Snapshot, message)
                 if snapshot is None:
                     self._snapshots.pop(title_id, None)
+                    self.earnings.drop(title_id)
                 else:
                     held = self._snapshots.get(title_id)
                     if held is not None and snapshot.version < held.version:
                         continue
-                    self._snapshots[title_id] = ServableTitle(snapshot)
+                    servable = ServableTitle(snapshot)
+                    self.earnings.put(title_id, snapshot.policies)
+                    self._snapshots[title_id] = servable
                     self.newest_snapshot_ms = max(self.newest_snapshot_ms or 0, snapshot.published_ms)
-            except (DecodeError, ValueError, OverflowError):  # not a snapshot, or not one to choose from
-                self._refused[SNAPSHOTS.name] += 1
+            except (DecodeError, ValueError, OverflowError) as error:  # not a snapshot, or not one to choose from
+                self._refuse(SNAPSHOTS, message, error)
                 continue
-            changed[title_id] = None
+            changed[title_id] = None if snapshot is None else snapshot.published_ms
         self._refresh(changed)
+        for published_ms in changed.values():
+            if published_ms is not None:
+                self.on_snapshot(published_ms)
 
     def apply_tastes(self, messages: Sequence[Message]) -> None:
         """Take in tastes; a tombstone forgets a member."""
         for message in messages:
             try:
                 member_id, taste = _keyed(Taste, message)
-            except DecodeError:
-                self._refused[TASTES.name] += 1
+            except DecodeError as error:
+                self._refuse(TASTES, message, error)
                 continue
             if taste is None:
                 self.tastes.pop(member_id, None)
             else:
                 self.tastes[member_id] = taste.taste
+
+    def _refuse(self, topic: Topic, message: Message, error: Exception) -> None:
+        self._refused[topic.name] += 1
+        log.warning(
+            "record refused",
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            code=error.code if isinstance(error, DecodeError) else "not_to_choose_from",
+        )
 
     def keep_newer(self, before: ServingView) -> None:
         """Keep the snapshots of an earlier view that are of a higher version than those of this one."""
@@ -118,6 +143,8 @@ class ServingView:
             if title_id in self._snapshots and held.version > self._snapshots[title_id].version
         }
         self._snapshots |= newer
+        for title_id in newer:
+            self.earnings.take_over(title_id, before.earnings)
         self._refresh(newer)
 
     def _refresh(self, title_ids: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ def _group() -> None:
     """Measure how well and how fast it works; needs a checkout."""
 
 
-class _Lists(TyperCommand):
+class Lists(TyperCommand):
     """An option may be followed by several values: ``--seed 1 2 3`` is ``--seed 1 --seed 2 --seed 3``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -42,7 +42,7 @@ class _Lists(TyperCommand):
         return super().parse_args(ctx, spread)
 
 
-@bench.command("quality", cls=_Lists)
+@bench.command("quality", cls=Lists)
 def quality(
     world: Annotated[list[str] | None, typer.Option(help="Worlds to choose in (shared).")] = None,
     policy: Annotated[
@@ -68,7 +68,7 @@ def quality(
     every member; `share now` is the same since the mark before. `benchmarks/quality/worlds.py` describes the
     worlds, `roster.py` the policies.
     """
-    with _checkout():
+    with checkout():
         from benchmarks.quality import roster, run
         from benchmarks.quality.table import lines, recoveries, recovery_table, tables
         from benchmarks.quality.worlds import WORLDS
@@ -98,7 +98,7 @@ def quality(
         draw(found, plot)
 
 
-@bench.command("ips", cls=_Lists)
+@bench.command("ips", cls=Lists)
 def ips(
     world: Annotated[str, typer.Option(help="The world to choose in.")] = "shared",
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Each makes another world (1 2 3).")] = None,
@@ -111,7 +111,7 @@ def ips(
     Inverse propensity scoring should find a policy's true value within 2 standard errors, nineteen times in
     twenty; and weights, 1 / propensity where what was shown is what the policy wants, should have mean 1.
     """
-    with _checkout():
+    with checkout():
         from benchmarks.quality import logs
         from benchmarks.quality.worlds import WORLDS
     _known([world], WORLDS, "world")
@@ -128,7 +128,7 @@ def ips(
     out.print(logs.table(found, f"{world}, seeds {numbers}: {keep:,} impressions each, after {learn:,}"))
 
 
-@bench.command("flicker", cls=_Lists)
+@bench.command("flicker", cls=Lists)
 def flicker(
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Each makes another world (1).")] = None,
     weeks: Annotated[int, typer.Option(min=2, help="How long it runs: launches are in the last.")] = 8,
@@ -142,7 +142,7 @@ def flicker(
     Of a panel's choices, the shares that change within a week at all, and a second time: `looks a day` says how
     often each is looked at.
     """
-    with _checkout():
+    with checkout():
         from benchmarks import flicker as measured
     seeds = seed or [1]
     found = []
@@ -160,7 +160,7 @@ def _write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
     path.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
-@bench.command("poisoning", cls=_Lists)
+@bench.command("poisoning", cls=Lists)
 def poisoning(
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Each makes another audience (1).")] = None,
     members: Annotated[int, typer.Option(min=100, help="How many there are; a tenth are bots.")] = 1000,
@@ -177,7 +177,7 @@ def poisoning(
     (`look`), or with one look and one play, which no limit can tell from a member's (`once`). `choices the same`
     is the share of honest members' choices that bots have not changed. `benchmarks/poisoning` describes it all.
     """
-    with _checkout():
+    with checkout():
         from benchmarks.poisoning import run
     attacks = [known for known in run.ATTACKS if known in _known(attack or run.ATTACKS, run.ATTACKS, "attack")]
     rows, seeds = [], seed or [1]
@@ -193,12 +193,12 @@ def poisoning(
 
 
 @contextmanager
-def _checkout() -> Iterator[None]:
+def checkout() -> Iterator[None]:
     """The benchmarks are not part of what is installed."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in {"benchmarks", "benchmarks.quality", "benchmarks.poisoning"}:
+        if error.name not in {"benchmarks", "benchmarks.quality", "benchmarks.poisoning", "benchmarks.speed"}:
             raise
         raise ConfigurationError(
             "keyart bench needs a checkout of Keyart, with its folder benchmarks: install that (pip install -e .)"

@@ -80,3 +80,10 @@ def config() -> None:
     from stream.settings import describe
 
     out.print(describe(settings_in_force()), markup=False, highlight=False, soft_wrap=True)
+
+
+def metrics() -> None:
+    """Print every metric that a process can tell, with its labels and what it means, as Markdown."""
+    from consumers.metrics_page import page
+
+    out.print(page(), markup=False, highlight=False, soft_wrap=True, end="")

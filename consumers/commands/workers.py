@@ -29,15 +29,20 @@ def _run(make_job: Callable[..., Job], *, until_drained: bool, ready_file: Path 
     from prometheus_client import CollectorRegistry
 
     from consumers.catalogue_view import CatalogueView
-    from stream import metrics
+    from stream import health, metrics
     from stream.worker import Worker
 
     settings = settings_in_force()
     registry = CollectorRegistry()
     counted = metrics.WorkerMetrics(registry)
-    if settings.metrics_port:
-        metrics.serve(registry, settings.metrics_host, settings.metrics_port)
     worker = Worker(settings, make_job(settings, CatalogueView(), counted), counted)
+    if settings.metrics_port:
+        metrics.tell_process(registry)
+        health.serve(
+            *(registry, settings.metrics_host, settings.metrics_port),
+            live=lambda: worker.pulse.beats,
+            ready=worker.ready.is_set,
+        )
     if ready_file is not None:
         threading.Thread(target=_touch_when_ready, args=(worker, ready_file), daemon=True).start()
     with stopping(worker.stop):

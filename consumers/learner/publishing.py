@@ -15,7 +15,7 @@ from stream.soundness import Unsound
 from stream.topics import SNAPSHOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from consumers.catalogue_view import CatalogueView
     from consumers.learner.shared_prior import SharedPriorView
@@ -60,18 +60,21 @@ class Publisher:
         self._catalogue = catalogue
         self._metrics = metrics
         self._shared = shared
-        self._changed: dict[str, None] = {}  # titles that are not as they were published, in order of change
+        # Titles that are not as they were published, in order of change, and when that was.
+        self._changed: dict[str, float] = {}
         self._outdated: dict[str, None] = {}  # titles published from what the catalogue taught before
         self._taught: Taught | None = None  # what it taught when every title was last published
 
     def mark(self, title_ids: Iterable[str]) -> None:
         """Publish these titles."""
-        self._changed |= dict.fromkeys(title_ids)
+        now = time.monotonic()
+        for title_id in title_ids:
+            self._changed.setdefault(title_id, now)
 
     def mark_lost(self, title_id: str) -> None:
         """Publish a title again, if it is one of this partition's."""
         if title_id in self._book.titles or self._catalogue.partition_of.get(title_id) == self._partition:
-            self._changed[title_id] = None
+            self.mark([title_id])
 
     def publish(self, now_ms: int, deadline: float) -> Iterable[Output]:
         """Snapshots of changed titles, oldest change first; then of those that the catalogue taught otherwise.
@@ -90,14 +93,17 @@ class Publisher:
                 if time.monotonic() > deadline:
                     return
                 some = list(islice(waiting, _AT_ONCE))
+                since = {title_id: self._changed.pop(title_id, None) for title_id in some}
                 for title_id in some:
-                    self._changed.pop(title_id, None)
                     self._outdated.pop(title_id, None)
-                yield from self._snapshots(some, now_ms, taught)
+                yield from self._snapshots(since, now_ms, taught)
 
-    def _snapshots(self, title_ids: Sequence[str], now_ms: int, taught: Taught | None) -> Iterable[Output]:
+    def _snapshots(
+        self, since: Mapping[str, float | None], now_ms: int, taught: Taught | None
+    ) -> Iterable[Output]:
+        """Of each title; ``since`` says when it changed, None if it did not."""
         titles: list[Title] = []
-        for title_id in title_ids:
+        for title_id in since:
             title = self._catalogue.get(title_id)
             if title is None:
                 yield Output(SNAPSHOTS, title_id.encode(), None, self._partition)
@@ -106,6 +112,10 @@ class Publisher:
         for title, found in self._publication.snapshots(titles, now_ms, taught):
             if isinstance(found, Unsound):
                 self._metrics.publish_refused.inc()
-                log.warning("snapshot refused", title=title.title_id, reason=str(found))
+                log.warning("snapshot refused", title=title.title_id, partition=self._partition, reason=str(found))
             else:
-                yield Output(SNAPSHOTS, title.title_id.encode(), encode_fields(found), self._partition)
+                value, changed_at = encode_fields(found), since[title.title_id]
+                self._metrics.snapshot_bytes.observe(len(value))
+                if changed_at is not None:
+                    self._metrics.publish_delay_seconds.observe(time.monotonic() - changed_at)
+                yield Output(SNAPSHOTS, title.title_id.encode(), value, self._partition)

@@ -34,7 +34,13 @@ class SharedPriorView:
                 try:
                     self._lessons[key] = read_lessons(message.value)
                 except StateMismatch as reason:
-                    log.warning("lessons left out", partition=key.decode(errors="replace"), reason=str(reason))
+                    log.warning(
+                        "lessons left out",
+                        topic=message.topic,
+                        partition=message.partition,
+                        offset=message.offset,
+                        reason=str(reason),
+                    )
         self._taught = None
 
     def taught(self, features: Sequence[str]) -> Taught:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import structlog
 
 from consumers.learner.publishing import Publisher
@@ -18,11 +21,12 @@ from stream.errors import DecodeError
 from stream.event_time import wall_clock_ms
 from stream.features import CAST_PREFIX, default_features
 from stream.frequency import HourlyLimit
-from stream.intake import Intake
+from stream.intake import Arrived, Intake
 from stream.job import Job
 from stream.kafka import Output
 from stream.learning import LearningRules, TitleBook
 from stream.records import Impression, RewardChange
+from stream.spread import Spread
 from stream.topics import (
     CATALOGUE,
     DEAD_LETTERS,
@@ -34,13 +38,17 @@ from stream.topics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from consumers.catalogue_view import CatalogueView
     from stream.kafka import Message
     from stream.metrics import WorkerMetrics
     from stream.settings import Settings
     from stream.topics import Topic
+
+    Slots = NDArray[np.intp]
 
 R = TypeVar("R", Impression, RewardChange)
 
@@ -60,6 +68,12 @@ def learner_job(
     def new_task(partition: int, refresh: Callable[[], object]) -> LearnerTask:
         return LearnerTask(partition, settings, catalogue, metrics, refresh, shared=shared, now_ms=now_ms)
 
+    def show(tasks: Collection[LearnerTask]) -> None:
+        metrics.titles.set(sum(task.titles for task in tasks))
+        spreads = [task.spread() for task in tasks]
+        even, of = sum(even for even, _ in spreads), sum(of for _, of in spreads)
+        metrics.choice_entropy.set(even / of if of else math.nan)
+
     return Job(
         name="learner",
         inputs=(IMPRESSIONS, REWARDS),
@@ -69,6 +83,7 @@ def learner_job(
         new_task=new_task,
         checkpoint_seconds=settings.checkpoint_seconds,
         publish_seconds=settings.publish_seconds,
+        show=show,
     )
 
 
@@ -113,6 +128,7 @@ class LearnerTask:
         self._publisher = Publisher(partition, self._book, catalogue, metrics, shared=shared)
         self._teacher = None if shared is None else Teacher(partition, self._book, catalogue, shared)
         self._dead = WaitingLetters(settings.worker_name, metrics)
+        self._spread = Spread()
         self._uncounted: dict[str, float] = {}  # by policy: reward learned that its metric does not show yet
 
     def _columns(self, known: Sequence[str] = ()) -> tuple[str, ...]:
@@ -120,6 +136,15 @@ class LearnerTask:
         return default_features((*(self._configured or self._catalogue.themes), *people), known)
 
     # --- state
+
+    @property
+    def titles(self) -> int:
+        """How many titles it knows something of."""
+        return len(self._book.titles)
+
+    def spread(self) -> tuple[float, float]:
+        """How evenly the latest impressions went to the artworks, see :meth:`stream.spread.Spread.look`."""
+        return self._spread.look(self._book)
 
     def restore(self, messages: Sequence[Message]) -> None:
         """Take back titles from the changelog."""
@@ -133,14 +158,8 @@ class LearnerTask:
         """See impressions again that were learned in the last minute."""
         if topic is not IMPRESSIONS:
             return
-        clock_ms = self._now_ms()
-        for message in messages:
-            try:
-                record = self._intake.of_title(Impression, message, clock_ms)
-            except DecodeError:
-                continue
-            if self._book.knows(record.title_id, record.artwork_id):
-                self._fresh([(record, message)], clock_ms)
+        arrived = self._intake.of_titles(Impression, messages, self._now_ms())
+        self._fresh(arrived.only(self._book.slots(arrived.records) >= 0), told=False)
 
     @property
     def held_bytes(self) -> int:
@@ -176,48 +195,60 @@ class LearnerTask:
     def handle(self, topic: Topic, messages: Sequence[Message]) -> None:
         """Learn a batch; what cannot be learned becomes a dead letter, and its neighbours are learned."""
         self._follow_catalogue()
+        started = time.monotonic()
         if topic is IMPRESSIONS:
-            clock_ms = self._now_ms()
-            records = self._decoded(Impression, messages, clock_ms)
-            fresh, over_limit = self._fresh(records, clock_ms)
-            self._metrics.duplicates.inc(len(records) - len(fresh) - over_limit)
-            self._metrics.over_limit.inc(over_limit)
-            self._metrics.unknown_features.inc(self._book.learn_impressions(fresh))
+            shown, slots = self._arrived(Impression, messages)
+            decoded = time.monotonic()
+            wanted = self._fresh(shown)
+            fresh = shown.only(wanted).records
+            slots = self._book.settled(fresh, slots[wanted])
+            self._metrics.unknown_features.inc(self._book.learn_impressions(fresh, slots))
             for policy, count in Counter([record.policy for record in fresh]).items():
                 self._metrics.impressions.labels(policy).inc(count)
-            self._mark([record.title_id for record in fresh])
         else:
-            rewards = [record for record, _ in self._decoded(RewardChange, messages, self._now_ms())]
-            self._book.learn_rewards(rewards)
-            self._count_rewards(rewards)
-            self._mark(record.title_id for record in rewards)
+            earned, slots = self._arrived(RewardChange, messages)
+            decoded = time.monotonic()
+            slots = self._book.settled(earned.records, slots)
+            self._book.learn_rewards(earned.records, slots)
+            self._count_rewards(earned.records)
+        self._mark(self._book.titles_at(slots))
+        self._metrics.decode_seconds.labels(topic.name).observe(decoded - started)
+        self._metrics.learn_seconds.labels(topic.name).observe(time.monotonic() - decoded)
         self._say_what_turned()
 
     def _say_what_turned(self) -> None:
         turned = self._book.turned
         self._metrics.turned.inc(len(turned))
         for title_id in turned:
-            log.warning("reward turned, forgetting", title=title_id)
+            log.warning("reward turned, forgetting", title=title_id, partition=self._partition)
         turned.clear()
 
-    def _fresh(self, records: Sequence[tuple[Impression, Message]], clock_ms: int) -> tuple[list[Impression], int]:
-        """The impressions to learn, and how many are new but beyond what a member can teach in an hour.
+    def _fresh(self, shown: Arrived[Impression], *, told: bool = True) -> NDArray[np.bool_]:
+        """Which impressions to learn, shape (n,): new, and within what a member can teach in an hour.
 
         What is beyond is not learned, but its reward is: no state says which impressions were. That adds to c
         what S lacks, and is bounded where credit is given: a day's impressions of a title to a member hold one
         credit (setting ``title_once``), and the first of them in each hour are learned. So of a member and title
         no more rewards are learned than impressions.
         """
-        reached, is_new, allows = self._intake.reached_ms, self._recent.is_new, self._limit.allows
-        fresh, over_limit = [], 0
-        for record, message in records:
-            reached_ms = reached(record.shown_ms, message, clock_ms)
-            if is_new(record.impression_id, record.shown_ms, message.offset, reached_ms):
-                if allows(record.member_id, record.title_id, reached_ms):
-                    fresh.append(record)
-                else:
-                    over_limit += 1
-        return fresh, over_limit
+        records = shown.records
+        shown_ms = np.array([record.shown_ms for record in records], dtype=np.int64)
+        reached_ms = self._intake.reached_ms(shown_ms, shown.written_ms)
+        wanted = self._recent.are_new(
+            [record.impression_id for record in records],
+            shown_ms,
+            [message.offset for message in shown.messages],
+            reached_ms,
+        )
+        new = np.flatnonzero(wanted)
+        some = records if new.size == len(records) else [records[i] for i in new.tolist()]
+        wanted[new] = self._limit.allow(
+            [record.member_id for record in some], [record.title_id for record in some], reached_ms[new]
+        )
+        if told:
+            self._metrics.duplicates.inc(len(records) - new.size)
+            self._metrics.over_limit.inc(int(new.size - np.count_nonzero(wanted)))
+        return wanted
 
     def _count_rewards(self, rewards: Sequence[RewardChange]) -> None:
         """By policy. A counter cannot fall: what is taken back is held against what is credited next."""
@@ -228,24 +259,27 @@ class LearnerTask:
                 self._metrics.rewards.labels(policy).inc(credit)
                 self._uncounted[policy] = 0.0
 
-    def _decoded(self, kind: type[R], messages: Sequence[Message], clock_ms: int) -> list[tuple[R, Message]]:
-        """The records of a batch that can be learned."""
-        records: list[tuple[R, Message]] = []
+    def _arrived(self, kind: type[R], messages: Sequence[Message]) -> tuple[Arrived[R], Slots]:
+        """The records of a batch that can be learned, and their slots; the others become dead letters."""
+        arrived = self._intake.of_titles(kind, messages, self._now_ms())
+        refused = list(arrived.refused)
+        slots = self._book.slots(arrived.records)
+        known = slots >= 0
         refreshed = False
-        for message in messages:
+        for i in np.flatnonzero(~known).tolist():
+            record = arrived.records[i]
             try:
-                record = self._intake.of_title(kind, message, clock_ms)
-                if not self._is_known(record.title_id, record.artwork_id):
-                    if not refreshed:
-                        self._refresh()
-                        self._follow_catalogue()
-                        refreshed = True
-                    self._check_known(record.title_id, record.artwork_id)
+                if not refreshed and not self._is_known(record.title_id, record.artwork_id):
+                    self._refresh()
+                    self._follow_catalogue()
+                    refreshed = True
+                self._check_known(record.title_id, record.artwork_id)
+                known[i] = True
             except DecodeError as error:
-                self._dead.add(message, error)
-            else:
-                records.append((record, message))
-        return records
+                refused.append((arrived.messages[i], error))
+        for message, fault in sorted(refused, key=lambda found: found[0].offset):
+            self._dead.add(message, fault)
+        return arrived.only(known), slots[known]
 
     def _is_known(self, title_id: str, artwork_id: str) -> bool:
         """Listed in the catalogue, or listed once: what was shown before a withdrawal still counts."""

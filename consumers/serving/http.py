@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
-from consumers.chooser import UnknownCanvas, UnknownTitle
+from consumers.chooser import UnknownArtwork, UnknownCanvas, UnknownTitle
 from consumers.serving.guard import is_from_elsewhere, protect
 from stream.errors import TokenError
 
@@ -122,6 +122,7 @@ def route(
     is for those alone whom the guard admits.
     """
     name = path.split("{", maxsplit=1)[0].rstrip("/") or "/"
+    metrics.expect(name)
 
     async def answer(request: Request) -> Response:
         started = time.perf_counter()
@@ -148,7 +149,7 @@ def _fault(name: str, error: Exception) -> Json:
             status, sentence, more = error.status, error.sentence, error.more
         case TokenError():
             status, sentence = 403, str(error)
-        case UnknownTitle() | UnknownCanvas():
+        case UnknownTitle() | UnknownCanvas() | UnknownArtwork():
             status, sentence = 404, str(error)
         case ClientDisconnect():
             status, sentence = 400, "the request ended before its body did"  # nobody is there to read it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from stream.topics import IMPRESSIONS, PLAYS
@@ -55,6 +55,12 @@ class ServingMetrics(Collector):
         for topic in (IMPRESSIONS, PLAYS):  # from nought on: a first increase would not be seen with its series
             self.accepted.labels(topic.name)
         registry.register(self)
+
+    def expect(self, path: str) -> None:
+        """There is such a route: a first fault of it would not be seen with its series."""
+        self._seconds.labels(path)
+        for status in ("500", "503"):
+            self._requests.labels(path, status)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -108,6 +114,12 @@ class ServingMetrics(Collector):
                 "Time since the node was last known to have read everything.",
                 behind,
             )
+        yield HistogramMetricFamily(
+            "keyart_snapshot_delay_seconds",
+            "From when a snapshot was published to when it could be chosen from.",
+            buckets=follower.snapshot_delays.cumulative(),
+            sum_value=follower.snapshot_delays.sum,
+        )
         if view.newest_snapshot_ms is not None:
             yield GaugeMetricFamily(
                 "keyart_snapshot_age_seconds",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import re
 from collections import OrderedDict
 from importlib.resources import files
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -14,7 +13,6 @@ import orjson
 from starlette.responses import Response
 
 from consumers.serving.http import Refused
-from stream.choice import key_of, policy_of
 from stream.posters import poster
 
 if TYPE_CHECKING:
@@ -24,12 +22,19 @@ if TYPE_CHECKING:
 
     from consumers.chooser import ArtworkChooser
     from stream.records import Artwork, Title
-    from stream.settings import Settings
 
 #: Posters kept in memory, at some 10 KB each.
 _MAX_POSTERS = 1024
-_MAX_VIEWERS = 12
-_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+_KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+#: The page may show pictures of its node, talk to it, and be styled and run by its files alone,
+#: so that a title's name that is a script is shown and not run.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'self'; script-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 _POSTER_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
@@ -38,30 +43,38 @@ class ShopWindow:
 
     Parameters
     ----------
-    settings
-        How members are split: the page asks for people who get a personal choice.
     chooser
         Where the titles are.
     """
 
-    def __init__(self, settings: Settings, chooser: ArtworkChooser) -> None:
+    def __init__(self, chooser: ArtworkChooser) -> None:
         self._chooser = chooser
-        self._page = files("consumers.serving").joinpath("page.html").read_bytes()
-        self._page_headers = {"Content-Security-Policy": page_policy(self._page)}
-        self._viewers = personal_members(settings.explore_share, settings.popular_share)
+        page = files("consumers.serving").joinpath("page")
+        self._page = page.joinpath("index.html").read_bytes()
+        self._files = {
+            file.name: (file.read_bytes(), kind)
+            for file in page.iterdir()
+            if (kind := _KINDS.get(PurePath(file.name).suffix)) is not None
+        }
         self._listed: tuple[Mapping[str, Title], bytes] | None = None
         self._posters: OrderedDict[tuple[str, str], tuple[Title, bytes]] = OrderedDict()
 
     async def page(self, request: Request) -> Response:
         """The page itself."""
-        return _cacheable(request, self._page, "text/html; charset=utf-8", self._page_headers)
+        return _cacheable(request, self._page, "text/html; charset=utf-8", _PAGE_HEADERS)
+
+    async def file(self, request: Request) -> Response:
+        """What the page is made of: ``/page/{name}``, its styles and scripts."""
+        found = self._files.get(request.path_params["name"])
+        if found is None:
+            raise Refused(404, "the page has no such file")
+        return _cacheable(request, *found, {})
 
     async def titles(self, request: Request) -> Response:
-        """The catalogue as the page needs it, and members that it may ask choices for."""
+        """The catalogue as the page needs it."""
         titles = self._chooser.titles  # the view puts another mapping in its place when it changes
         if self._listed is None or self._listed[0] is not titles:
-            fields = {"titles": [_listed(title) for title in titles.values()], "viewers": self._viewers}
-            self._listed = titles, orjson.dumps(fields)
+            self._listed = titles, orjson.dumps({"titles": [_listed(title) for title in titles.values()]})
         return _cacheable(request, self._listed[1], "application/json", {})
 
     async def poster(self, request: Request) -> Response:
@@ -84,23 +97,6 @@ class ShopWindow:
                 self._posters.popitem(last=False)
         self._posters.move_to_end(name)
         return kept[1]
-
-
-def page_policy(page: bytes) -> str:
-    """What a page may do: talk to its own node, and run the scripts that it came with, known by their hashes."""
-    hashes = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _SCRIPT.findall(page))
-    scripts = " ".join(f"'sha256-{digest}'" for digest in hashes)
-    return (
-        "default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; "
-        f"script-src {scripts}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    )
-
-
-def personal_members(explore_share: float, popular_share: float) -> list[str]:
-    """Made-up members who get a personal choice; none if nobody does."""
-    names = (f"page-viewer-{i}" for i in range(1000))
-    found = (name for name in names if policy_of(key_of(name), explore_share, popular_share) == "personal")
-    return [name for name, _ in zip(found, range(_MAX_VIEWERS), strict=False)]
 
 
 def _listed(title: Title) -> dict[str, object]:

@@ -7,6 +7,7 @@
 * :class:`Writer` writes records whose loss is harmless or counted: snapshots, and the app's events.
 * :class:`RangeReader` reads stretches of partitions to their ends, to restore.
 * :class:`TableReader` follows whole compacted topics.
+* :class:`Inspector` asks what only the doctor asks: groups, rights, copies, and when records were written.
 """
 
 from stream.kafka.admin import Admin
@@ -14,6 +15,7 @@ from stream.kafka.atomic import AtomicWriter
 from stream.kafka.client import Message, Output
 from stream.kafka.committer import Committer, end_process
 from stream.kafka.group import Assignment, GroupReader
+from stream.kafka.inspection import Inspector
 from stream.kafka.ranges import RangeReader
 from stream.kafka.table import TableReader
 from stream.kafka.writer import Writer
@@ -24,6 +26,7 @@ __all__ = [
     "AtomicWriter",
     "Committer",
     "GroupReader",
+    "Inspector",
     "Message",
     "Output",
     "RangeReader",

@@ -242,23 +242,23 @@ class GroupReader:
         place = TopicPartition(topic.full_name(self._settings.topic_prefix), partition)
         return position_of(self._client, place, self._settings)
 
-    def lag(self) -> dict[str, int]:
-        """Records of the open partitions that are still to be read, by the input's short name.
+    def lag(self) -> dict[tuple[str, int], int] | None:
+        """How many records of each input (by short name) and open partition are still to be read.
 
         As of the last answer of the brokers, so asking costs nothing; a partition that has not been read from yet
-        counts for nothing. Empty during a rebalance.
+        is left out. None during a rebalance.
         """
-        behind = dict.fromkeys((topic.name for topic in self._topics.values()), 0)
         if self.rebalancing:
-            return {}
+            return None
+        behind = {}
         try:
             for name, topic in self._topics.items():
                 for partition in self._open:
                     end = self._client.highwater(TopicPartition(name, partition))
                     if end is not None:
-                        behind[topic.name] += max(end - self.position(topic, partition), 0)
+                        behind[topic.name, partition] = max(end - self.position(topic, partition), 0)
         except (IllegalStateError, BrokerUnavailable):
-            return {}  # a rebalance began meanwhile; nothing but a number was asked for
+            return None  # a rebalance began meanwhile; nothing but numbers were asked for
         return behind
 
     def keep_alive(self) -> None:

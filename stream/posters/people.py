@@ -97,6 +97,7 @@ def _bust(name: str, p: Palette, uid: str, theme: str) -> str:
     )
     outline = f'stroke="{mix(p.glow, p.land, 0.2)}" stroke-width="2.5" stroke-opacity=".55"'
     garment = "g" if u[7] < 0.6 else "h"
+    face = _face(p, 74 * wide, u[6])
     cut = path(_HAIR[int(u[3] * len(_HAIR))], mix(mix(p.shade, _DARK, 0.72), p.pop, 0.3 * u[4]))
     flip = -1 if u[6] < 0.5 else 1
     glasses = (
@@ -108,7 +109,26 @@ def _bust(name: str, p: Palette, uid: str, theme: str) -> str:
         + path("M-34 60V150Q0 200 34 150V60Z", p.shade)
         + path(_COLLARS[int(u[2] * len(_COLLARS))], mix(p.glow, p.pop, 0.25 + 0.5 * u[5]))
         + f'<ellipse rx="{n(74 * wide)}" ry="95" fill="url(#{uid}f)"/>'
+        + face
         + (glasses if 0.3 < u[5] < 0.48 else "")
         + f'<g transform="scale({flip} 1)">{cut}</g>'
         + (path(hat, p.land, outline) if hat else "")
     )
+
+
+def _face(p: Palette, rx: float, u: float) -> str:
+    """What light from the left makes of a face: one half in shade, along brow, nose, lips and chin.
+
+    As a stencil does it: nobody's features, but a face.
+    """
+    nose, shade = 15 + 5 * u, mix(p.shade, p.land, 0.12)
+    dark = mix(p.shade, _DARK, 0.62)
+    profile = (
+        f"M6 -95C2 -70 4 -52 -3 -36C-6 -28 4 -20 3 -8L{n(-nose)} 22C{n(-nose - 1)} 29 {n(2 - nose)} 31 -4 31"
+        f"C2 34 -2 38 -7 41C-10 45 -4 47 -8 53C-9 58 2 62 4 70C6 78 2 86 0 95A{n(rx)} 95 0 0 0 6 -95Z"
+    )
+    brows = "M-52 -22C-44 -31 -26 -32 -14 -25L-15 -20C-28 -26 -42 -25 -52 -22ZM18 -25C30 -32 46 -30 54 -21L52 -18C42 -25 30 -25 19 -20Z"
+    eyes = "M-46 -6C-39 -15 -25 -15 -18 -5C-26 -8 -38 -9 -46 -6ZM20 -5C27 -15 41 -15 48 -6C40 -9 28 -8 20 -5Z"
+    mouth = "M-24 46C-14 42 -8 45 0 44C8 45 14 43 22 46C10 49 -12 50 -24 46Z"
+    light = path("M22 12C32 6 46 8 52 16C46 30 34 34 26 26Z", mix(p.lit, p.shade, 0.45))
+    return path(profile, shade) + light + path(brows + eyes + mouth, dark)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from stream.posters.palette import Palette
     from stream.records import Artwork, Title
 
-_SERIF = "Georgia, 'Times New Roman', serif"
-_SANS = "system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+_SERIF = "Georgia, 'Liberation Serif', 'Times New Roman', serif"
+_SANS = "'Avenir Next', 'Helvetica Neue', 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 #: Titles of these kinds are set in a serif.
 _SERIF_THEMES = frozenset({"crime", "drama", "fantasy", "horror", "mystery", "romance", "war", "western"})
 _LEADING = 1.08  # from one line of a name to the next, in its size
@@ -68,7 +68,7 @@ def poster(title: Title, artwork: Artwork) -> str:
     eyes = ground - 188.0
     side = 1 if u[1] < 0.5 else -1
     composition = COMPOSITIONS[_turn(title, artwork, lead) % len(COMPOSITIONS)]
-    signs = Signs(leading, beside, u, side, eyes if names else None, uid)
+    signs = Signs(leading, beside, u, side, eyes if names else None)
     crowd = people.group(
         names, eyes, leading.palette, uid, theme=lead, close=composition.close, aside=composition.aside * side
     )
@@ -80,7 +80,9 @@ def poster(title: Title, artwork: Artwork) -> str:
             _paints(leading.palette, uid, beside, ground),
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="url(#{uid}s)"/>',
             _scenery(leading, u),
+            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="url(#{uid}l)"/>',
             composition.emblems(signs),
+            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="url(#{uid}v)"/>',
             crowd,
             f'<path d="M0 {n(ground - _FADE)}H{WIDTH}V{HEIGHT}H0Z" fill="url(#{uid}b)"/>',
             type_,
@@ -117,14 +119,16 @@ def _scenery(leading: Motif, u: Dice) -> str:
 
 
 def _paints(p: Palette, uid: str, beside: Sequence[tuple[Motif, float]], ground: float) -> str:
-    """The gradients: sky (s), the foot under the type (b), a face lit from a side (f), garments (g, h)."""
+    """The gradients: sky (s), light (l) and its lack in the corners (v), the foot (b), faces (f), garments (g, h)."""
     horizon = mix(p.bottom, beside[0][0].palette.pop, 0.3 * beside[0][1]) if beside else p.bottom
     down, across = 'x2="0" y2="1"', 'x2="1" y2=".25"'
     faded = _FADE / (HEIGHT - ground + _FADE)
-    return "<defs>{}{}{}{}{}</defs>".format(
+    return "<defs>{}{}{}{}{}{}{}</defs>".format(
         _gradient(f"{uid}s", down, (0, p.top, 1), (0.75, horizon, 1)),
         _gradient(f"{uid}b", down, (0, p.base, 0), (0.75 * faded, p.base, 0.9), (faded, p.base, 1)),
-        _gradient(f"{uid}f", across, (0.42, p.lit, 1), (0.62, p.shade, 1)),
+        _gradient(f"{uid}l", f'cx="{WIDTH // 2}" cy="240" r="260"', (0, p.glow, 0.5), (1, p.glow, 0)),
+        _gradient(f"{uid}v", f'cx="{WIDTH // 2}" cy="250" r="400"', (0.5, p.land, 0), (1, p.land, 0.55)),
+        _gradient(f"{uid}f", across, (0, p.lit, 1), (1, mix(p.lit, p.shade, 0.35), 1)),
         _gradient(f"{uid}g", across, (0, mix(p.pop, p.land, 0.25), 1), (1, mix(p.pop, p.land, 0.75), 1)),
         _gradient(f"{uid}h", across, (0, mix(p.top, p.land, 0.35), 1), (1, mix(p.top, p.land, 0.85), 1)),
     )
@@ -135,7 +139,9 @@ def _gradient(name: str, direction: str, *stops: tuple[float, str, float]) -> st
         f'<stop offset="{n(offset)}" stop-color="{colour}" stop-opacity="{n(opacity)}"/>'
         for offset, colour, opacity in stops
     )
-    return f'<linearGradient id="{name}" {direction}>{rows}</linearGradient>'
+    kind = "radialGradient" if direction.startswith("cx") else "linearGradient"
+    units = ' gradientUnits="userSpaceOnUse"' if kind == "radialGradient" else ""
+    return f'<{kind} id="{name}" {direction}{units}>{rows}</{kind}>'
 
 
 def _type(title: Title, names: Sequence[str], p: Palette) -> tuple[str, float]:

@@ -96,6 +96,7 @@ def audit_learner(wire: Wire, titles: Mapping[str, Fields]) -> Findings:
     shown = [one for each in by_partition.values() for one in recount.once_within(each, DUPLICATE_MS)]
     rewards = list(values(wire.read("rewards")))
     rows = recount.joined(shown, recount.added_up(rewards))
+    policies = recount.by_policy(shown, rewards)
     of_title = Counter(one["title_id"] for one in (*shown, *rewards))
     snapshots = wire.latest("snapshots")
     changelog = {key: value for key, value in wire.latest("learner-changelog").items() if key in titles}
@@ -106,6 +107,10 @@ def audit_learner(wire: Wire, titles: Mapping[str, Fields]) -> Findings:
             found.faults.append(f"{title_id} has no state or no snapshot")
             continue
         stored, snapshot = changelog[title_id], snapshots[title_id]
+        for policy, sums in policies.get(title_id, {}).items():
+            for where, record in (("state", stored), ("snapshot", snapshot)):
+                kept = np.sum(record["policies"].get(policy, np.zeros((1, 3))), axis=0)
+                found.close(f"what {policy} has earned with {title_id} in its {where}", sums, kept)
         found.same(f"version of {title_id}'s state", of_title[title_id], stored["version"])
         found.same(f"version of {title_id}'s snapshot", of_title[title_id], snapshot["version"])
         kept = {artwork["artwork_id"]: artwork for artwork in stored["artworks"]}

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from apache import ApacheBroker, NoApacheKafka, version
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from members import Member
 from processes import Process
 from wire import Wire
 
+from benchmarks.apache import ApacheBroker, NoApacheKafka, version
 from consumers.embedded import EmbeddedBroker
 from stream.kafka import Admin
 from stream.settings import UNLIMITED, Settings

@@ -55,6 +55,20 @@ def joined(shown: Iterable[Fields], reward_of: dict[str, float]) -> dict[tuple[s
     return rows
 
 
+def by_policy(shown: Iterable[Fields], rewards: Iterable[Fields]) -> dict[str, dict[str, list[float]]]:
+    """Impressions, rewarded impressions and reward of each title, by the policy that chose."""
+    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
+    for impression in shown:
+        sums[impression["title_id"]][impression["policy"]][0] += 1
+    latest = {}
+    for change in rewards:
+        sums[change["title_id"]][change["policy"]][2] += change["credit"]
+        latest[change["impression_id"]] = change
+    for change in latest.values():
+        sums[change["title_id"]][change["policy"]][1] += change["reward"] > 0
+    return sums
+
+
 def once(shown: Iterable[Fields]) -> list[Fields]:
     """The impressions without their repetitions."""
     return list({impression["impression_id"]: impression for impression in shown}.values())

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from apache import ApacheBroker, NoApacheKafka
 from kafka import KafkaAdminClient
 from kafka.admin import (
     ACL,
@@ -22,6 +21,7 @@ from kafka.admin import (
 )
 from waiting import until
 
+from benchmarks.apache import ApacheBroker, NoApacheKafka
 from stream import access
 from stream.kafka.client import options
 

@@ -26,7 +26,7 @@ from stream.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apache import ApacheBroker
+    from benchmarks.apache import ApacheBroker
 
 SECRET = "a secret for the tests"
 SHOWN_MS = 1_700_000_000_000

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 import traffic
-from apache import NoApacheKafka
 from kafka import KafkaProducer
 from kafka.errors import TopicAuthorizationFailedError
 from secured import ADMIN, AWKWARD, SecuredBroker, acls, password_of, unsigned_token
 from waiting import until
 from wire import Wire
 
+from benchmarks.apache import NoApacheKafka
 from producers import EventProducer
 from producers.catalogue import publish_catalogue
 from producers.members import forget

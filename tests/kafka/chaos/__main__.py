@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apache import NoApacheKafka
 from rich.console import Console
+
+from benchmarks.apache import NoApacheKafka
 
 from . import crashes, restoring, scenarios
 from .broker import MortalBroker

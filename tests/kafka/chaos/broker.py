@@ -12,8 +12,7 @@ import shutil
 import subprocess
 import time
 
-from apache import ApacheBroker, NoApacheKafka
-
+from benchmarks.apache import ApacheBroker, NoApacheKafka
 from consumers.embedded import start_tied
 
 _STOP_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""Apache Kafka for the tests: its jars from Maven, one node in KRaft mode, on free ports of 127.0.0.1."""
+"""Apache Kafka for tests and benchmarks: its jars from Maven, one node in KRaft mode, on free local ports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tempfile
 import uuid
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from consumers.embedded import free_port, start_tied, wait_until_answering
 from stream.errors import BrokerUnavailable
@@ -82,6 +82,11 @@ def _download(place: Path) -> Path:
 
 class ApacheBroker:
     """One node, controller and broker in one process, with its log in a temporary folder."""
+
+    #: Few threads and the first compiler alone: two cores are shared with the workers under test.
+    options: ClassVar[tuple[str, ...]] = (
+        *("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
+    )
 
     def __init__(self) -> None:
         self._jars = jars()
@@ -229,9 +234,8 @@ class ApacheBroker:
         return {}
 
     def _java(self, *arguments: str) -> list[str]:
-        """Few threads and the first compiler alone: two cores are shared with the workers under test."""
         return [
-            *("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
+            *("java", *self.options),
             *("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self._jars}{os.sep}*"),
             *(*arguments, str(self._folder / "server.properties")),
         ]

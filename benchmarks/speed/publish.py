@@ -1,0 +1,151 @@
+"""Publishing every changed title: from sums to snapshots, beside a loop that solves artwork after artwork."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import lz4.frame
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from benchmarks.speed.measure import Bar, Report, Row, alternate, core_seconds, ratio
+from benchmarks.speed.workload import Workload, arrived
+from consumers.catalogue_view import CatalogueView
+from consumers.learner import SharedPriorView
+from consumers.learner.publishing import Publisher
+from stream.codec import decode
+from stream.gathering import gather
+from stream.lessons import Lessons, learn_from
+from stream.metrics import WorkerMetrics
+from stream.posterior import solve, unpack_lower
+from stream.prior import priors
+from stream.records import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.kafka import Output
+    from stream.learning import TitleBook
+
+    Floats = NDArray[np.float64]
+
+_SAME = Bar(1e-9, below=True)
+_NOW_MS = 1_760_000_000_000
+_LOOKS_A_TITLE = 900
+
+
+def measure(
+    titles: int = 200,
+    rounds: int = 5,
+    features: int = 16,
+    artworks: int = 9,
+    said: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Everything about publishing.
+
+    Parameters
+    ----------
+    titles, artworks, features
+        How many titles have changed, artworks of each, and how many columns a model has.
+    rounds
+        How often each side is measured.
+    said
+        Told what is measured now.
+    """
+    work = Workload(titles, artworks, features)
+    said("learning what is published")
+    book = work.taught(_LOOKS_A_TITLE)
+    sums, taught = gather(book, work.titles), learn_from(Lessons.none(work.columns))
+    start = priors(sums, taught)
+    of = sums.title_of
+    parts = sums.gram, sums.moment, start.prior_precision[of], start.noise_precision[of], start.prior_mean
+    publisher = _publisher(work, book)
+    count = titles * artworks
+
+    def publish() -> list[Output]:
+        for state in book.titles.values():
+            state.version += 1  # as if something had been learned of each
+        publisher.mark(book.titles)
+        return list(publisher.publish(_NOW_MS, math.inf))
+
+    def each(call: Callable[[], object]) -> Callable[[], float]:
+        return lambda: 1e6 * core_seconds(call) / count
+
+    published = publish()
+    sides = {
+        "publish": each(publish),
+        "solve": each(lambda: solve(*parts)),
+        "loop": each(lambda: one_by_one(*parts)),
+    }
+    for name, side in sides.items():
+        said(f"{name}, warming up")
+        side()
+    found = alternate(sides, rounds, said)
+    values = [output.value or b"" for output in published]
+    over_loop = ratio(found["loop"], found["solve"])
+    of_all = ratio(found["publish"], found["solve"])
+    size, compressed = (
+        sum(map(len, some)) / len(values) for some in (values, [lz4.frame.compress(value) for value in values])
+    )
+    differs = difference_from_loop(values, *one_by_one(*parts), artworks)
+    report = Report(
+        "publish",
+        f"{titles} titles of {artworks} artworks, {features} features, all changed, {rounds} rounds; microseconds "
+        "of processor time an artwork",
+    )
+    report.rows += [
+        Row.of(
+            *("published: gathered, solved, checked, held, written", found["publish"], "µs"),
+            note=f"{of_all:.1f} x the solving alone",
+        ),
+        Row.of("of that: solved together", found["solve"], "µs"),
+        Row.of("solved artwork by artwork, NumPy in a loop", found["loop"], "µs", ratio=over_loop),
+        Row("a snapshot, JSON", size, "bytes", note=f"{artworks} artworks"),
+        Row("a snapshot, LZ4 as on the topic", compressed, "bytes"),
+        Row("the same posteriors as the loop's, to", differs, "", bar=_SAME),
+    ]
+    report.figures |= {
+        "microseconds_per_artwork": median(found["publish"]),
+        "microseconds_per_artwork_solved": median(found["solve"]),
+        "ratio_loop": over_loop,
+        "bytes_per_snapshot": {"json": size, "lz4": compressed},
+        "difference_from_loop": differs,
+    }
+    return report
+
+
+def _publisher(work: Workload, book: TitleBook) -> Publisher:
+    catalogue = CatalogueView()
+    catalogue.apply(arrived(work.titles, _NOW_MS))
+    return Publisher(0, book, catalogue, WorkerMetrics(CollectorRegistry()), shared=SharedPriorView())
+
+
+def one_by_one(
+    gram: Floats, moment: Floats, prior_precision: Floats, noise_precision: Floats, prior_mean: Floats
+) -> tuple[list[Floats], list[Floats]]:
+    """Mean and factor of each posterior, as anybody would write it: the inverse, its factor, a product."""
+    means, factors = [], []
+    for number in range(len(gram)):
+        prior, noise = prior_precision[number], noise_precision[number]
+        covariance = np.linalg.inv(np.diag(prior) + noise * gram[number])
+        factors.append(np.linalg.cholesky(covariance))
+        means.append(covariance @ (prior * prior_mean[number] + noise * moment[number]))
+    return means, factors
+
+
+def difference_from_loop(
+    values: Sequence[bytes], means: Sequence[Floats], factors: Sequence[Floats], artworks: int
+) -> float:
+    """How far what was published is from the loop's posteriors: the largest difference of a number."""
+    worst = 0.0
+    for title, value in enumerate(values):
+        snapshot: Any = decode(Snapshot, value, limit=None)
+        for place, artwork in enumerate(snapshot.artworks):
+            mean, factor = means[title * artworks + place], factors[title * artworks + place]
+            told = unpack_lower(np.array(artwork.factor), len(mean))
+            worst = max(worst, np.abs(mean - artwork.mean).max(), np.abs(factor - told).max())
+    return float(worst)

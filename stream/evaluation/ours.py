@@ -1,0 +1,198 @@
+"""Keyart itself as a policy to be valued: its own sums, priors, snapshots and chances, and no copy of them.
+
+A log goes into a :class:`~stream.learning.TitleBook` as a learner would put it there, titles are published as a
+learner would publish them, and a :class:`~stream.snapshot.ServableTitle` made of what was published says what
+members would be shown. Only Kafka is left out. Of people an artwork shows nothing is learned: a log has a
+member's affinity to those on what was shown, and not to those on what might have been.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from stream.choosing import MIN_SD
+from stream.codec import decode, encode_fields
+from stream.evaluation.chances import win_chances
+from stream.features import BIAS
+from stream.learning import LearningRules, TitleBook
+from stream.lessons import Taught, learn_from, together
+from stream.publication import Publication
+from stream.records import Impression, RewardChange, Snapshot
+from stream.snapshot import ServableTitle
+from stream.soundness import Unsound
+from stream.teaching import PartitionLessons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from stream.evaluation.log import Batch, Heard
+    from stream.evaluation.roster import Roster
+    from stream.settings import Settings
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+#: A title is published again when so much more was learned of it; a live learner does after every half second.
+_GROWTH, _LEAST = 0.05, 5
+#: Titles solved in one go, and how far what the catalogue teaches must move for all to be published again.
+_AT_ONCE = 32
+_REPUBLISH = 0.02
+
+
+class Ours:
+    """What Keyart would show members of ``personal``.
+
+    Parameters
+    ----------
+    name
+        As it is reported.
+    settings
+        Those of the learner and of choosing.
+    roster
+        The log's titles.
+    """
+
+    learns = True
+
+    def __init__(self, name: str, settings: Settings, roster: Roster) -> None:
+        self.name = name
+        self._roster = roster
+        self._floor, self._exploration = settings.uniform_floor, settings.exploration
+        wanted = settings.features or roster.features
+        self._columns = [i for i, feature in enumerate(roster.features) if feature == BIAS or feature in wanted]
+        self._book = TitleBook([roster.features[i] for i in self._columns], LearningRules.of(settings))
+        self._publication = Publication(self._book)
+        self._lessons = PartitionLessons() if settings.shared_prior else None
+        self._taught: Taught | None = None
+        self._published_by: Taught | None = None
+        self._learned = self._taught_at = 0
+        self._since: Counter[str] = Counter()
+        self._served: dict[str, ServableTitle | None] = {}
+        self._outdated: set[str] = set()
+        self._offers: dict[int, tuple[ServableTitle | None, Ints]] = {}
+        self._teach()
+
+    # --- choosing
+
+    def chances(self, batch: Batch) -> Floats:
+        """The exact chance of each artwork, from what was published before the batch."""
+        self._publish({self._roster.offers[offer].title_id for offer, _ in batch.by_offer})
+        found = np.zeros((len(batch), batch.most))
+        for offer, rows in batch.by_offer:
+            count = int(self._roster.counts[offer])
+            served, places = self._offer(offer)
+            found[rows, :count] = self._floor / count
+            if served is None or not len(places):
+                found[rows, :count] = 1.0 / count
+                continue
+            chances = self._title_chances(served, batch.context[rows][:, self._columns])
+            found[rows[:, None], places] += (1.0 - self._floor) * chances
+        return found
+
+    def _title_chances(self, served: ServableTitle, x: Floats) -> Floats:
+        """Of a title's artworks, in the snapshot's order: shapes (m, d) to (m, K)."""
+        count, d = len(served.artwork_ids), x.shape[1]
+        found = np.empty((len(x), count))
+        at_once = max(1, (1 << 21) // (count * (d + 1)))
+        for begin in range(0, len(x), at_once):
+            some = slice(begin, begin + at_once)
+            scores = (x[some] @ served.weights.T).reshape(-1, count, d + 1)
+            spread = scores[:, :, 1:]
+            sd = np.maximum(np.sqrt(np.einsum("nkj,nkj->nk", spread, spread)), MIN_SD)
+            found[some] = win_chances(scores[:, :, 0], np.maximum(self._exploration * sd, MIN_SD))
+        return found
+
+    def _offer(self, offer: int) -> tuple[ServableTitle | None, Ints]:
+        """What was published of an offer's artworks, and their places in it."""
+        found = self._offers.get(offer)
+        if found is None:
+            title_id, _, artwork_ids = self._roster.offers[offer]
+            place = {name: i for i, name in enumerate(artwork_ids)}
+            served = self._served.get(title_id)
+            part = None if served is None else served.only(place)
+            ids = () if part is None else part.artwork_ids
+            found = self._offers[offer] = part, np.array([place[name] for name in ids], dtype=np.intp)
+        return found
+
+    # --- publishing
+
+    def _publish(self, title_ids: Iterable[str]) -> None:
+        """Publish those of the titles of which much more is known than was published."""
+        due = [title_id for title_id in sorted(title_ids) if self._is_due(title_id)]
+        for begin in range(0, len(due), _AT_ONCE):
+            titles = [self._roster.titles[title_id] for title_id in due[begin : begin + _AT_ONCE]]
+            for title, fields in self._publication.snapshots(titles, 0, self._taught):
+                self._since[title.title_id] = 0
+                self._outdated.discard(title.title_id)
+                if isinstance(fields, Unsound):
+                    self._served.setdefault(title.title_id, None)
+                else:
+                    snapshot = decode(Snapshot, encode_fields(fields), limit=None)
+                    self._served[title.title_id] = ServableTitle(snapshot)
+        if due:
+            self._offers.clear()
+
+    def _is_due(self, title_id: str) -> bool:
+        if title_id not in self._served or title_id in self._outdated:
+            return True
+        state = self._book.titles.get(title_id)
+        return state is not None and self._since[title_id] > max(_GROWTH * state.version, _LEAST)
+
+    # --- learning
+
+    def learn(self, heard: Heard) -> None:
+        """Impressions at once, rewards as they come; what titles teach each other every now and then."""
+        impressions = cast("Sequence[Impression]", heard.shown.records)  # it has what a learner reads of one
+        self._book.learn_impressions(impressions)
+        rewarded = heard.rewarded
+        rewards = [
+            _change(cast("Impression", record), reward, at_ms)
+            for record, reward, at_ms in zip(
+                rewarded.records, rewarded.reward.tolist(), rewarded.reward_ms.tolist(), strict=True
+            )
+        ]
+        self._book.learn_rewards(rewards)
+        self._book.turned.clear()
+        self._since.update(record.title_id for record in impressions)
+        self._since.update(record.title_id for record in rewards)
+        self._learned += len(impressions)
+        if self._lessons is not None:
+            self._lessons.mark({record.title_id for record in (*impressions, *rewards)})
+            if self._learned > (1.0 + _GROWTH) * self._taught_at:
+                self._teach()
+
+    def _teach(self) -> None:
+        """Work out what titles teach; publish all again if that has moved."""
+        if self._lessons is None:
+            return
+        self._taught_at = self._learned
+        columns = self._book.sums.space.columns
+        before = self._taught or learn_from(together([], columns))
+        while some := self._lessons.waiting(_AT_ONCE):
+            self._lessons.refresh(self._book, [self._roster.titles[title_id] for title_id in some], before)
+        taught = learn_from(together([self._lessons.total()] if self._learned else [], columns))
+        self._taught = taught
+        if self._published_by is None or taught.differs_from(self._published_by, _REPUBLISH):
+            self._published_by = taught
+            self._outdated.update(self._served)
+
+
+def _change(impression: Impression, reward: float, at_ms: int) -> RewardChange:
+    """A reward as a viewing worker would have said it, all at once."""
+    return RewardChange(
+        impression_id=impression.impression_id,
+        shown_ms=impression.shown_ms,
+        credited_ms=at_ms,
+        title_id=impression.title_id,
+        artwork_id=impression.artwork_id,
+        context=impression.context,
+        policy=impression.policy,
+        propensity=impression.propensity,
+        credit=reward,
+        reward=reward,
+    )
