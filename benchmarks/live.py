@@ -50,6 +50,8 @@ FACTORS = (1.2, 1.0, 0.8)
 #: A play earns everything, or half of it on average.
 _FULL = 0.7
 _EARNS = _FULL + (1.0 - _FULL) / 2
+#: Shares of popular's members who are never seen, to find out whether that is noticed.
+LOST = (0.0, 0.1, 0.3)
 _ASYMPTOTIC_AT = 2000.0  # impressions at which the asymptotic sequence is made to be narrow
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from consumers.chooser import ArtworkChooser, UnknownCanvas, UnknownTitle
+    from consumers.chooser import ArtworkChooser, UnknownArtwork, UnknownCanvas, UnknownTitle
 
-__all__ = ["ArtworkChooser", "UnknownCanvas", "UnknownTitle"]
+__all__ = ["ArtworkChooser", "UnknownArtwork", "UnknownCanvas", "UnknownTitle"]
 
 
 def __getattr__(name: str) -> object:

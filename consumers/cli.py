@@ -12,12 +12,15 @@ import typer
 
 from consumers.commands import (
     bench,
+    bench_evaluation,
     cluster,
     contracts,
     dead_letters,
     doctor,
     err,
+    evaluate,
     events,
+    explain,
     members,
     speed,
     workers,
@@ -42,15 +45,17 @@ for command in (
     events.replay,
     events.demo,
     members.forget,
+    explain.explain,
     doctor.doctor,
     contracts.contracts,
     cluster.config,
     cluster.metrics,
 ):
     app.command()(command)
+app.command(cls=bench.Lists)(evaluate.evaluate)
 app.add_typer(cluster.catalogue, name="catalogue")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
-for command in speed.COMMANDS:
+for command in (*speed.COMMANDS, bench_evaluation.evaluation):
     bench.bench.command(cls=bench.Lists)(command)
 app.add_typer(bench.bench, name="bench")
 

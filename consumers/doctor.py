@@ -18,10 +18,11 @@ from stream.doctor import ClockReading, Facts, Refusal, TitleFacts
 from stream.doctor.loop import INPUTS
 from stream.errors import BrokerUnavailable, ConfigurationError, DecodeError
 from stream.kafka import Inspector, RangeReader
+from stream.kafka.keyed import read_tables
 from stream.topics import CATALOGUE, DEAD_LETTERS, IMPRESSIONS, PLAYS, REWARDS, SNAPSHOTS, TASTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from stream.doctor import GroupFacts
     from stream.kafka import Message
@@ -146,7 +147,7 @@ class _Look:
             return None
         decoder, heads = msgspec.json.Decoder(kind), dict[str, Head]()
 
-        def take(message: Message) -> None:
+        def take(_topic: Topic, message: Message) -> None:
             try:
                 key = decode_key(message.key)
                 if message.value is None:
@@ -156,7 +157,8 @@ class _Look:
             except (DecodeError, msgspec.DecodeError, UnicodeDecodeError):
                 return  # whoever serves from it says so
 
-        self._read(topic, {n: (p.begin, p.stable) for n, p in enumerate(found.partitions)}, take)
+        ranges = {(topic, number): (part.begin, part.stable) for number, part in enumerate(found.partitions)}
+        read_tables(self._settings, ranges, take)
         return heads
 
     def _time_partitions(self) -> None:
@@ -184,15 +186,20 @@ class _Look:
             return
         count = 0
 
-        def take(message: Message) -> None:
+        def take(_topic: Topic, _partition: int, messages: Sequence[Message]) -> None:
             nonlocal count
-            count += message.timestamp >= self._began_ms - _HOUR_MS and read_mark(message) is None
+            for message in messages:
+                count += message.timestamp >= self._began_ms - _HOUR_MS and read_mark(message) is None
 
         stretches = {
-            number: (max(partition.begin, partition.stable - dead.lately), partition.stable)
+            (DEAD_LETTERS, number): (max(partition.begin, partition.stable - dead.lately), partition.stable)
             for number, partition in enumerate(dead.partitions)
         }
-        self._read(DEAD_LETTERS, stretches, take)
+        reader = RangeReader(self._settings)
+        try:
+            reader.read(stretches, take, patience_seconds=self._settings.connect_seconds)
+        finally:
+            reader.close()
         self._readable[DEAD_LETTERS.name] = replace(dead, lately=count)
 
     def _clock(self) -> tuple[ClockReading, ...]:
@@ -209,17 +216,3 @@ class _Look:
             ClockReading(name, written_ms, self._began_ms, self._now_ms())
             for (name, _), written_ms in sorted(found.items())
         )
-
-    def _read(
-        self, topic: Topic, stretches: Mapping[int, tuple[int, int]], take: Callable[[Message], None]
-    ) -> None:
-        def apply(_topic: Topic, _partition: int, messages: Sequence[Message]) -> None:
-            for message in messages:
-                take(message)
-
-        reader = RangeReader(self._settings)
-        try:
-            ranges = {(topic, number): stretch for number, stretch in stretches.items()}
-            reader.read(ranges, apply, patience_seconds=self._settings.connect_seconds)
-        finally:
-            reader.close()

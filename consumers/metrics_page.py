@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from prometheus_client import CollectorRegistry
 
-from consumers.chooser.counts import ChoiceCounts, Delays
+from consumers.chooser.counts import POLICIES, ChoiceCounts, Delays
 from consumers.chooser.view import ServingView
+from consumers.serving.live import Live
+from consumers.serving.live_metrics import LiveMetrics
 from consumers.serving.metrics import ServingMetrics
 from stream.metrics import AGE_BUCKETS, WorkerMetrics, tell_process
+from stream.policies import GROUPS, ROWS
+from stream.split import SplitWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +36,8 @@ configuration and the alert rules (what to do about them: [runbook](runbook.md))
 
 * Which process it was is the scrape's business: `job` is `learner`, `viewing`, `serving` or `app`, and `instance`
   which one. The dashboards and alerts rely on these four names.
-* No label holds a member, and no label is without end: topics, partitions, policies, routes, codes of faults.
+* No label holds a member, and no label is without end: topics, partitions, policies, routes, codes of faults,
+  and the busiest titles.
 * Counters tell of a process since its start. What was learned exactly once may be counted twice after a crash.
 * What a label can be is there from nought on, so that `increase()` sees the first event.
 
@@ -59,11 +64,26 @@ A broker that is away fails neither `/livez`: starting again would not bring it 
 
 def registries() -> dict[str, CollectorRegistry]:
     """What each kind of process answers with when it has nothing to do."""
-    both, worker, node = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
+    both, worker, node, live = (CollectorRegistry() for _ in range(4))
     tell_process(both)
     WorkerMetrics(worker)
     serving_metrics(node)
-    return {"workers": worker, "serving nodes, and apps that choose by themselves": node, "all": both}
+    live_metrics(live)
+    return {
+        "workers": worker,
+        "serving nodes, and apps that choose by themselves": node,
+        "serving nodes, of what policies have earned ([live](live.md))": live,
+        "all": both,
+    }
+
+
+def live_metrics(registry: CollectorRegistry) -> None:
+    """What a node tells of policies, once each has earned something."""
+    view = ServingView()
+    view.earnings.put("a-title", {policy: [[1.0, 1.0, 1.0]] * GROUPS for policy in ROWS})
+    chooser = SimpleNamespace(titles={}, follower=SimpleNamespace(view=view))
+    split = SplitWatch(dict.fromkeys(POLICIES, 1.0 / len(POLICIES)))
+    registry.register(LiveMetrics(Live(cast("ArtworkChooser", chooser), split, lambda: 0)))
 
 
 def serving_metrics(registry: CollectorRegistry) -> ServingMetrics:

@@ -96,10 +96,17 @@ def _mix(value: int) -> int:
 
 def _mix_many(values: Keys) -> Keys:
     """:func:`_mix` of each element."""
-    values = values + np.uint64(_GOLDEN)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed = values + _GOLDEN_MANY
+    mixed ^= mixed >> _BY_30
+    mixed *= _FIRST_FACTOR
+    mixed ^= mixed >> _BY_27
+    mixed *= _SECOND_FACTOR
+    mixed ^= mixed >> _BY_31
+    return mixed
+
+
+_GOLDEN_MANY, _FIRST_FACTOR, _SECOND_FACTOR = map(np.uint64, (_GOLDEN, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_BY_30, _BY_27, _BY_31, _BY_11 = map(np.uint64, (30, 27, 31, 11))
 
 
 def _unit(value: int) -> float:
@@ -145,34 +152,37 @@ def policy_of(member_key: int, explore_share: float, popular_share: float) -> Ru
 
 def draws(member_key: int, bucket: int, keys: Keys) -> Floats:
     """Standard normal draws, one for each artwork, shape (K,): hashes put through Box and Muller's transform."""
-    found: Floats = normal_draws(member_key, np.array([bucket]), keys[None])[0]
+    found: Floats = normal_draws(seeds_of(member_key, np.array([bucket])), keys[None])[0]
     return found
 
 
-def normal_draws(member_key: int, buckets: NDArray[np.int64], keys: Keys) -> Floats:
-    """:func:`draws` of n titles at once: buckets of shape (n,), keys and draws of shape (n, K)."""
-    seed = _mix_many(_mix_many(buckets.astype(np.uint64)) ^ np.uint64(member_key))
-    first = _mix_many(keys ^ seed[:, None])
-    second = _mix_many(first)
+def seeds_of(member_key: int, buckets: NDArray[np.int64]) -> Keys:
+    """What all draws of a member in n buckets of titles begin with, shape (n,)."""
+    return _mix_many(_mix_many(buckets.astype(np.uint64)) ^ np.uint64(member_key))
+
+
+def normal_draws(seeds: Keys, keys: Keys) -> Floats:
+    """:func:`draws` of n titles at once: :func:`seeds_of` of shape (n,), keys and draws of shape (n, K)."""
+    first = _mix_many(keys ^ seeds[:, None])
     radius = np.sqrt(-2.0 * np.log(_units(first)))
-    found: Floats = radius * np.cos(2.0 * np.pi * _units(second))
+    found: Floats = radius * np.cos(2.0 * np.pi * _units(_mix_many(first)))
     return found
 
 
 def _units(values: Keys) -> Floats:
-    found: Floats = ((values >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    found: Floats = ((values >> _BY_11).astype(np.float64) + 0.5) * 2.0**-53
     return found
 
 
 def floor_draw(member_key: int, bucket: int, title_key: int) -> float:
     """A number in (0, 1), independent of :func:`draws`, that decides whether the uniform floor applies."""
-    return float(floor_draws(member_key, np.array([bucket]), np.array([title_key], dtype=np.uint64))[0])
+    seeds = seeds_of(member_key, np.array([bucket]))
+    return float(floor_draws(seeds, np.array([title_key], dtype=np.uint64))[0])
 
 
-def floor_draws(member_key: int, buckets: NDArray[np.int64], title_keys: Keys) -> Floats:
-    """:func:`floor_draw` of n titles at once, shape (n,)."""
-    seed = _mix_many(_mix_many(buckets.astype(np.uint64)) ^ np.uint64(member_key))
-    return _units(_mix_many(seed ^ title_keys ^ np.uint64(_SALT_FLOOR)))
+def floor_draws(seeds: Keys, title_keys: Keys) -> Floats:
+    """:func:`floor_draw` of n titles at once, of :func:`seeds_of`, shape (n,)."""
+    return _units(_mix_many(seeds ^ title_keys ^ np.uint64(_SALT_FLOOR)))
 
 
 # --- the rule

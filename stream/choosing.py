@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.choice import floor_draws, normal_draws, propensities
+from stream.choice import floor_draws, normal_draws, propensities, seeds_of
+from stream.posterior import lower_triangle, pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,9 +65,9 @@ def choose_artworks(
     n, most = len(titles), int(counts.max())
     absent = np.arange(most) >= counts[:, None]
     keys = np.zeros((n, most), dtype=np.uint64)
-    for i, title in enumerate(titles):
-        keys[i, : counts[i]] = title.keys
-    z = normal_draws(member_key, buckets, keys)
+    keys[~absent] = np.concatenate([title.keys for title in titles])
+    seeds = seeds_of(member_key, buckets)
+    z = normal_draws(seeds, keys)
     z[absent] = -np.inf
     uniform = z.argmax(axis=1)
     if policy == "explore":
@@ -74,8 +75,8 @@ def choose_artworks(
     mean, sd = score(titles, most, context, policy, casts)
     sd = np.maximum(exploration * sd, MIN_SD)
     title_keys = np.array([title.key for title in titles], dtype=np.uint64)
-    floored = floor_draws(member_key, buckets, title_keys) < floor
-    drawn = np.where(absent, -np.inf, mean + sd * np.where(absent, 0.0, z))
+    floored = floor_draws(seeds, title_keys) < floor
+    drawn = mean + sd * z
     if variety is None:
         places = np.where(floored, uniform, drawn.argmax(axis=1))
     else:
@@ -108,23 +109,51 @@ def score(
         for i, title in enumerate(titles):
             mean[i, : len(title.artwork_ids)], sd[i, : len(title.artwork_ids)] = title.popular
         return mean, sd
-    spaces = {space: space.vector(context) for space in {title.space for title in titles}}
-    width = 1 + max(len(space) for space in spaces)
-    found = np.zeros((n, most * width))
+    seen = {space: space.vector(context) for space in {title.space for title in titles}}
+    factors = {space: both_moments(x) for space, x in seen.items()}
+    moments = np.zeros((n, most, 2))
+    moments[:, :, 1] = 1.0
     for i, title in enumerate(titles):
-        weights = title.weights
-        if weights.shape[1] == width - 1:
-            np.dot(weights, spaces[title.space], out=found[i, : len(weights)])
-        else:  # a title learned with fewer features: its deviations have fewer components
-            wide = found[i].reshape(most, width)
-            own = (weights @ spaces[title.space]).reshape(len(title.artwork_ids), -1)
-            wide[: own.shape[0], : own.shape[1]] = own
-    scores = found.reshape(n, most, width)
+        np.dot(title.model, factors[title.space], out=moments[i, : len(title.model)])
     if casts is not None:
         for i, (title, cast) in enumerate(zip(titles, casts, strict=True)):
             if cast is not None:
-                title.add_cast(scores[i], cast)
-    spread = scores[:, :, 1:]
-    sd = np.sqrt(np.einsum("nkj,nkj->nk", spread, spread))
-    sd[np.arange(most) >= np.array([len(title.artwork_ids) for title in titles])[:, None]] = 1.0
-    return scores[:, :, 0].copy(), np.maximum(sd, MIN_SD)
+                title.add_cast(moments[i], seen[title.space], cast)
+    return moments[:, :, 0].copy(), np.sqrt(np.maximum(moments[:, :, 1], MIN_SD * MIN_SD))
+
+
+def both_moments(x: Floats) -> Floats:
+    """What a title's model is multiplied with to get mean and variance of its scores.
+
+    A score is the product of weights with a context: its mean is ``mᵀx`` and its variance ``xᵀCx``, a sum over
+    the pairs of features. The lower triangle of C is half of the numbers, and enough.
+
+    Parameters
+    ----------
+    x
+        The context, shape (d,).
+
+    Returns
+    -------
+    Shape (d + d (d + 1) / 2, 2): the context beside nothing, below it nothing beside its pairs of features.
+    """
+    d = len(x)
+    rows, columns = lower_triangle(d)
+    found = np.zeros((d + len(rows), 2))
+    found[:d, 0] = x
+    found[d:, 1] = x[rows] * x[columns]
+    return found
+
+
+def quadratic(covariance: Floats) -> Floats:
+    """Covariances as they are multiplied with pairs of features: shape (…, d, d) to (…, d (d + 1) / 2).
+
+    >>> x = np.array([1.0, 2.0])
+    >>> covariance = np.array([[0.5, 0.1], [0.1, 0.4]])
+    >>> bool(np.isclose(quadratic(covariance) @ both_moments(x)[2:, 1], x @ covariance @ x))
+    True
+    """
+    d = covariance.shape[-1]
+    doubled = 2.0 * covariance
+    doubled[..., np.arange(d), np.arange(d)] /= 2.0
+    return pack(doubled)

@@ -122,38 +122,42 @@ class Learned:
         The artworks, and the features.
     mean
         The weights that nodes choose by, shape (K, d).
-    factor
-        The lower Cholesky factors of the weights' covariances, shape (K, d, d).
+    covariance
+        That of the weights, shape (K, d, d).
     prior
         The weights by the shared prior alone, shape (K, d); None where that is not known.
     """
 
-    __slots__ = ("artwork_ids", "factor", "mean", "prior", "space")
+    __slots__ = ("artwork_ids", "covariance", "mean", "prior", "space")
 
     def __init__(
-        self, artwork_ids: Sequence[str], space: FeatureSpace, mean: Floats, factor: Floats, prior: Floats | None
+        self,
+        artwork_ids: Sequence[str],
+        space: FeatureSpace,
+        mean: Floats,
+        covariance: Floats,
+        prior: Floats | None,
     ) -> None:
         self.artwork_ids, self.space = tuple(artwork_ids), space
-        self.mean, self.factor, self.prior = mean, factor, prior
+        self.mean, self.covariance, self.prior = mean, covariance, prior
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> Learned:
         """From a record, with the prior that it starts from."""
         artworks = snapshot.artworks
+        factor = unpack_lower(np.array([artwork.factor for artwork in artworks]), len(snapshot.features))
         return cls(
             [artwork.artwork_id for artwork in artworks],
             FeatureSpace(snapshot.features),
             np.array([artwork.held or artwork.mean for artwork in artworks]),
-            unpack_lower(np.array([artwork.factor for artwork in artworks]), len(snapshot.features)),
+            factor @ np.swapaxes(factor, 1, 2),
             np.array([artwork.prior_mean for artwork in artworks]),
         )
 
     @classmethod
     def of_servable(cls, title: ServableTitle) -> Learned:
         """From what a node serves, which keeps no prior."""
-        count, d = len(title.artwork_ids), len(title.space)
-        weights = title.weights.reshape(count, d + 1, d)
-        return cls(title.artwork_ids, title.space, weights[:, 0], np.swapaxes(weights[:, 1:], 1, 2), None)
+        return cls(title.artwork_ids, title.space, title.means, title.covariances, None)
 
     def only(self, artwork_ids: Sequence[str]) -> Learned:
         """The same of some of the artworks: those that compete."""
@@ -162,7 +166,7 @@ class Learned:
             [self.artwork_ids[i] for i in kept],
             self.space,
             self.mean[kept],
-            self.factor[kept],
+            self.covariance[kept],
             None if self.prior is None else self.prior[kept],
         )
 
@@ -207,7 +211,7 @@ def standings(
     ...     ["couple", "comedian"],
     ...     FeatureSpace(("bias", "romance")),
     ...     np.array([[0.10, 0.10], [0.12, -0.02]]),
-    ...     np.array([0.02 * np.eye(2)] * 2),
+    ...     np.array([0.02**2 * np.eye(2)] * 2),
     ...     np.array([[0.1, 0.0], [0.1, 0.0]]),
     ... )
     >>> couple, comedian = standings(learned, {"romance": 1.0}, floor=0.0, exploration=1.0)
@@ -274,9 +278,9 @@ def tendencies(learned: Learned, shows_people: Sequence[bool] | None = None) -> 
 
 
 def _scores(learned: Learned, x: Floats) -> tuple[Floats, Floats]:
-    spread = np.einsum("kd,kdj->kj", x, learned.factor)
     mean = np.einsum("kd,kd->k", x, learned.mean)
-    return mean, np.maximum(np.sqrt(np.einsum("kj,kj->k", spread, spread)), MIN_SD)
+    variance = np.einsum("kd,kde,ke->k", x, learned.covariance, x)
+    return mean, np.sqrt(np.maximum(variance, MIN_SD * MIN_SD))
 
 
 def _best(mean: Floats, sd: Floats) -> Floats:
@@ -294,7 +298,7 @@ def _chances(mean: Floats, sd: Floats, floor: float, exploration: float) -> Floa
 
 def _effects(learned: Learned, x: Floats, against: str | None) -> tuple[Floats, Floats, Floats | None]:
     """Effects, their deviations and the prior's effects, each of shape (K, d)."""
-    variance = np.einsum("kdj,kdj->kd", learned.factor, learned.factor)
+    variance = np.diagonal(learned.covariance, axis1=1, axis2=2)
     terms, spreads = x * learned.mean, x * x * variance
     shares = _shares(learned, against)
     effect = terms - shares @ terms
@@ -339,3 +343,21 @@ def _pulls(
 
 def _sure(effect: float, sd: float) -> float:
     return float(ndtr(abs(effect) / sd)) if sd > 0.0 else 1.0
+
+
+def popular_standings(title: ServableTitle, *, floor: float, exploration: float) -> tuple[Standing, ...]:
+    """How every artwork stands with members of whom nothing is looked at, in the catalogue's order.
+
+    Parameters
+    ----------
+    title
+        What is learned, with the artworks that compete.
+    floor, exploration
+        The settings ``uniform_floor`` and ``exploration``.
+    """
+    mean, sd = title.popular
+    best, chance = _best(mean, sd), _chances(mean, sd, floor, exploration)
+    return tuple(
+        Standing(artwork_id, float(mean[k]), float(sd[k]), None, float(best[k]), float(chance[k]), ())
+        for k, artwork_id in enumerate(title.artwork_ids)
+    )

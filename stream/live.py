@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
-from scipy.special import betaln
+from scipy.special import betaln, expit
 
 from stream.policies import GROUPS, ROWS
 
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 #: How often an interval may fail, over all times.
 ALPHA = 0.05
-#: What rates are averaged over: beta with mean 0.1. Any would do; it is narrowest where it expects the rate.
-_RATE_PRIOR = 0.5, 4.5
+#: What rates are averaged over: beta with mean 0.05. Any would do; intervals are narrowest where it expects them.
+_RATE_PRIOR = 1.0, 19.0
 #: The standard deviation of the logarithm of the ratios that are averaged over.
-_RATIO_SPREAD = 0.5
+_RATIO_SPREAD = 0.3
 #: An estimate of the design effect needs so much reward of a policy: one a group.
 _LEAST_REWARD = float(GROUPS)
 _STEPS = 50
@@ -96,7 +96,7 @@ class Worth(Struct, frozen=True):
     agreed_lift
         The former as a multiple of the latter.
     design_effect
-        How many impressions are worth one that is independent of all others.
+        How many impressions are worth one that is independent of all others, cautiously.
     """
 
     policies: dict[str, Earned]
@@ -150,10 +150,11 @@ def _split(sums: Floats) -> Floats:
 
 
 def design_effect(sums: Floats) -> Floats:
-    """How many impressions are worth one that is independent of all others; at least 1.
+    """How many impressions are worth one that is independent of all others, cautiously; at least 1.
 
     The variance of the reward between groups, relative to that of as many independent impressions, averaged over
-    the policies that have earned enough for it. It is known to about ``sqrt(2 / (15 policies))`` of itself.
+    the policies that have earned enough for it. Of so few groups it is known to ``sqrt(2 / (15 policies))`` of
+    itself: that much is added.
 
     Parameters
     ----------
@@ -170,7 +171,9 @@ def design_effect(sums: Floats) -> Floats:
     rate = np.where(enough, earned / np.maximum(total, 1.0), 0.5)
     spread = ((reward - rate[..., None] * impressions) ** 2).sum(axis=-1) * GROUPS / (GROUPS - 1)
     relative = np.where(enough, spread / np.where(enough, earned * (1.0 - rate), 1.0), 0.0)
-    found: Floats = np.maximum(relative.sum(axis=-1) / np.maximum(enough.sum(axis=-1), 1), 1.0)
+    policies = np.maximum(enough.sum(axis=-1), 1)
+    caution = 1.0 + np.sqrt(2.0 / ((GROUPS - 1) * policies))
+    found: Floats = np.maximum(caution * relative.sum(axis=-1) / policies, 1.0)
     return found
 
 
@@ -193,10 +196,11 @@ def rate_interval(earned: Floats, impressions: Floats, alpha: float = ALPHA) -> 
     --------
     >>> low, high = rate_interval(np.array([50.0]), np.array([1000.0]))
     >>> print(f"{low[0]:.3f} {high[0]:.3f}")
-    0.030 0.076
+    0.031 0.075
     """
     a, b = _RATE_PRIOR
-    return _inside(earned, impressions - earned, np.full(earned.shape, a), np.full(earned.shape, b), alpha)
+    low, high = _inside(earned, impressions - earned, np.full(earned.shape, a), np.full(earned.shape, b), alpha)
+    return expit(low), expit(high)
 
 
 def ratio_interval(
@@ -220,7 +224,7 @@ def ratio_interval(
     --------
     >>> low, high = ratio_interval(*(np.array([x]) for x in (6000.0, 100_000.0, 250.0, 5000.0)))
     >>> print(f"{low[0]:.2f} {high[0]:.2f}")
-    0.98 1.49
+    0.99 1.47
     """
     earned, other_earned, impressions, other_impressions = np.broadcast_arrays(
         earned, other_earned, impressions, other_impressions
@@ -235,23 +239,12 @@ def ratio_interval(
         weight * (1.0 - share),
         alpha,
     )
-    odds = np.where(shown, (1.0 - share) / share, 1.0)
-    with np.errstate(divide="ignore"):
-        return low / (1.0 - low) * odds, np.where(high < 1.0, high / (1.0 - high), np.inf) * odds
-
-
-def log_mixture(
-    hits: Floats, misses: Floats, a: Floats | float, b: Floats | float, rate: Floats | float
-) -> Floats:
-    """The logarithm of the beta-binomial mixture at a rate: above log 1/alpha the rate is outside the interval."""
-    found: Floats = (
-        betaln(a + hits, b + misses) - betaln(a, b) - hits * np.log(rate) - misses * np.log1p(-np.asarray(rate))
-    )
-    return found
+    odds = (1.0 - share) / share
+    return np.exp(low) * odds, np.exp(high) * odds
 
 
 def _inside(hits: Floats, misses: Floats, a: Floats, b: Floats, alpha: float) -> tuple[Floats, Floats]:
-    """The rates at which the mixture is at most 1/alpha: found by halving, all at once, in log odds.
+    """The log odds of the rates at which the mixture is at most 1/alpha: found by halving, all at once.
 
     It falls up to the observed rate, and grows from there.
     """
@@ -267,8 +260,8 @@ def _inside(hits: Floats, misses: Floats, a: Floats, b: Floats, alpha: float) ->
             half = 0.5 * (outer + inner)
             far = hits * np.logaddexp(0.0, -half) + misses * np.logaddexp(0.0, half) > limit
             outer, inner = np.where(far, half, outer), np.where(far, inner, half)
-        bounds.append(1.0 / (1.0 + np.exp(-outer)))
-    return np.where(hits > 0, bounds[0], 0.0), np.where(misses > 0, bounds[1], 1.0)
+        bounds.append(outer)
+    return np.where(hits > 0, bounds[0], -np.inf), np.where(misses > 0, bounds[1], np.inf)
 
 
 def _earned(sums: Floats, *bounds: float) -> Earned:

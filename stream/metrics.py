@@ -258,7 +258,7 @@ class WorkerMetrics:
 
     def show_lag(self, lag: Mapping[tuple[str, int], int]) -> None:
         """The lag of each topic and partition that the worker owns now, and of no others."""
-        gone = {tuple(sample.labels.values()) for sample in self.lag.collect()[0].samples}
+        gone = {tuple(sample.labels.values()) for family in self.lag.collect() for sample in family.samples}
         for (topic, partition), records in lag.items():
             self.lag.labels(topic, partition).set(records)
             gone.discard((topic, str(partition)))

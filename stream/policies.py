@@ -127,7 +127,7 @@ class PolicySums:
         """Where the first sum of each record's title, policy and group is, shape (n,)."""
         named = map(_ROW.__getitem__, [record.policy for record in records])
         rows = np.fromiter(named, dtype=np.intp, count=len(records))
-        for i in np.flatnonzero(rows == _APP):
+        for i in np.flatnonzero(rows == _APP).tolist():
             if records[i].advised == records[i].artwork_id:
                 rows[i] = _AGREED
         cells: Places = self._place_of_slot[slots] * _CELLS + (rows * GROUPS + groups) * len(SUMS)
@@ -146,7 +146,8 @@ def plays_of(credits_: Floats, totals: Floats) -> Floats:
     """The change of the number of plays: a first credit is one, and one taken back entirely is none."""
     first = (credits_ > 0) & (credits_ == totals)
     withdrawn = (credits_ < 0) & (totals == 0)
-    return first.astype(np.float64) - withdrawn
+    change: Floats = first.astype(np.float64) - withdrawn
+    return change
 
 
 def sums_of(fields: Mapping[str, Sequence[Sequence[float]]]) -> Floats:

@@ -79,7 +79,8 @@ def solve(
 
 
 @cache
-def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def lower_triangle(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the lower triangle, row by row, shapes (d(d+1)/2,)."""
     rows, columns = np.tril_indices(d)
     return rows, columns
 
@@ -90,13 +91,13 @@ def pack(matrix: Floats) -> Floats:
     >>> pack(np.array([[1.0, 0.0], [2.0, 3.0]]))
     array([1., 2., 3.])
     """
-    rows, columns = _lower(matrix.shape[-1])
+    rows, columns = lower_triangle(matrix.shape[-1])
     return matrix[..., rows, columns]
 
 
 def unpack_lower(packed: Floats, d: int) -> Floats:
     """The lower triangular matrix of a packed one: shape (…, d(d+1)/2) to (…, d, d)."""
-    rows, columns = _lower(d)
+    rows, columns = lower_triangle(d)
     matrix = np.zeros((*packed.shape[:-1], d, d))
     matrix[..., rows, columns] = packed
     return matrix

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from stream.choice import artwork_keys, key_of
-from stream.choosing import MIN_SD, choose_artworks, score
+from stream.choosing import MIN_SD, choose_artworks, quadratic, score
 from stream.features import CAST, FeatureSpace
-from stream.posterior import unpack_lower
+from stream.posterior import unpack_lower, unpack_symmetric
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -39,9 +39,9 @@ class ServableTitle:
         The hashed names of the title and of its artworks, the latter of shape (K,).
     space
         The d features.
-    weights
-        Of each artwork its mean and the d columns of its factor, one under the other: shape (K (d + 1), d). One
-        product with a context gives every mean and the components of every deviation.
+    model
+        Of each artwork the mean of its weights, and their covariance as it is multiplied with a context: shape
+        (K, d + d (d + 1) / 2), see :func:`stream.choosing.both_moments`.
     popular
         Mean and standard deviation of each artwork's reward, whoever looks, shapes (K,).
 
@@ -58,12 +58,12 @@ class ServableTitle:
         "key",
         "keys",
         "learned_through_ms",
+        "model",
         "popular",
         "published_ms",
         "space",
         "title_id",
         "version",
-        "weights",
     )
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -77,15 +77,14 @@ class ServableTitle:
         if len(set(self.artwork_ids)) < len(self.artwork_ids):
             raise ValueError("it lists an artwork twice")
         self.space = _space(snapshot.features)
-        count, d = len(self.artwork_ids), len(self.space)
+        d = len(self.space)
         mean = np.array([artwork.held or artwork.mean for artwork in snapshot.artworks])
         factor = unpack_lower(np.array([artwork.factor for artwork in snapshot.artworks]), d)
         if not (np.isfinite(mean).all() and np.isfinite(factor).all()):
             raise ValueError("a mean or factor is not finite")
         if (np.diagonal(factor, axis1=1, axis2=2) <= 0.0).any():
             raise ValueError("a factor's diagonal is not positive: it is no Cholesky factor")
-        weights = np.concatenate([mean[:, None], np.swapaxes(factor, 1, 2)], axis=1)
-        self.weights: Floats = weights.reshape(count * (d + 1), d)
+        self.model: Floats = np.concatenate([mean, quadratic(factor @ np.swapaxes(factor, 1, 2))], axis=1)
         self.keys = artwork_keys(self.title_id, self.artwork_ids)
         self.key = key_of(self.title_id)
         self.impressions: Floats = np.array([float(artwork.impressions) for artwork in snapshot.artworks])
@@ -106,27 +105,42 @@ class ServableTitle:
         for name in ("title_id", "key", "version", "learned_through_ms", "published_ms", "space"):
             setattr(part, name, getattr(self, name))
         part.artwork_ids = tuple(self.artwork_ids[i] for i in kept)
-        d = len(self.space)
-        part.weights = self.weights.reshape(-1, d + 1, d)[kept].reshape(-1, d)
+        part.model = self.model[kept]
         part.keys = self.keys[kept]
         part.impressions = self.impressions[kept]
         part.popular = self.popular[0][kept], self.popular[1][kept]
         return part
 
-    def add_cast(self, scores: Floats, cast: Sequence[float]) -> None:
-        """Add what the people whom the artworks show do to scores of shape (K or more, d + 1 or more).
+    @property
+    def means(self) -> Floats:
+        """The mean of each artwork's weights, shape (K, d)."""
+        return self.model[:, : len(self.space)]
+
+    @property
+    def covariances(self) -> Floats:
+        """The covariance of each artwork's weights, shape (K, d, d)."""
+        d = len(self.space)
+        halved = unpack_symmetric(self.model[:, d:], d) / 2.0
+        halved[:, np.arange(d), np.arange(d)] *= 2.0
+        return halved
+
+    def add_cast(self, moments: Floats, x: Floats, cast: Sequence[float]) -> None:
+        """Add what the people whom the artworks show do to the moments of the K artworks' scores.
 
         Parameters
         ----------
-        scores
-            Of each artwork the mean and the components of the deviation.
+        moments
+            Mean and variance of each score by what all artworks see, shape (K or more, 2).
+        x
+            What they see, shape (d,).
         cast
             The member's affinity to the people each artwork shows, shape (K,).
         """
         if CAST in self.space.columns:
-            d = len(self.space)
-            column = self.weights.reshape(-1, d + 1, d)[:, :, self.space.columns.index(CAST)]
-            scores[: len(column), : d + 1] += np.asarray(cast)[:, None] * column
+            more, place = np.asarray(cast), self.space.columns.index(CAST)
+            covariance = self.covariances[:, place]
+            moments[: len(more), 0] += more * self.model[:, place]
+            moments[: len(more), 1] += more * (2.0 * (covariance @ x) + more * covariance[:, place])
 
     def scores(
         self, context: Mapping[str, float], policy: Policy, cast: Sequence[float] | None = None

@@ -4,9 +4,9 @@ A policy whose impressions get lost on the way (its picture is slower, and the a
 some were started with other shares, make a comparison of policies one of different members. What is split is
 members, so members are counted, each once: the impressions of one all have the same policy, and say nothing more.
 
-The test is the Bayes factor of the shares observed, their prior a Dirichlet distribution around those expected,
-against the latter: a martingale while they are right, so the chance that it ever exceeds 1/alpha is at most alpha
-(Lindon & Malek 2022, NeurIPS, "Anytime-valid inference for multinomial count data").
+The test is the Bayes factor of other shares, from Dirichlet distributions around those expected, against the
+latter: a martingale while they are right, so the chance that it ever exceeds 1/alpha is at most alpha (Lindon &
+Malek 2022, NeurIPS, "Anytime-valid inference for multinomial count data").
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 #: How often there may be an alarm for nothing, over all times.
 ALPHA: Final = 0.01
-#: How close to the expected shares the prior is: as close as so many members would bring them.
-_CLOSENESS = 500.0
+#: How close to the expected shares the others are that are thought of: as close as so many members would bring
+#: them. All are averaged over, so that large differences are seen after few members, and small ones after many.
+_CLOSENESS = (10.0, 100.0, 1000.0, 10_000.0)
 #: Members who are remembered; of more, a part that a hash picks.
 _MOST = 1 << 16
 
@@ -42,19 +43,24 @@ def log_bayes_factor(counts: Mapping[str, int], shares: Mapping[str, float]) -> 
     --------
     >>> shares = {"personal": 0.93, "popular": 0.05, "explore": 0.02}
     >>> print(f"{log_bayes_factor({'personal': 930, 'popular': 50, 'explore': 20}, shares):.2f}")
-    -1.11
+    -0.98
     >>> print(f"{log_bayes_factor({'personal': 930, 'popular': 10, 'explore': 20}, shares):.2f}")
-    12.05
+    17.51
     """
     if any(count and not shares.get(policy) for policy, count in counts.items()):
         return math.inf
-    members = sum(counts.values())
-    found = math.lgamma(_CLOSENESS) - math.lgamma(_CLOSENESS + members)
-    for policy, count in counts.items():
-        if count:
-            weight = _CLOSENESS * shares[policy]
-            found += math.lgamma(weight + count) - math.lgamma(weight) - count * math.log(shares[policy])
-    return found
+    seen = [(count, shares[policy]) for policy, count in counts.items() if count]
+    members = sum(count for count, _ in seen)
+    expected = sum(count * math.log(share) for count, share in seen)
+    found = [
+        math.lgamma(close)
+        - math.lgamma(close + members)
+        + sum(math.lgamma(close * share + count) - math.lgamma(close * share) for count, share in seen)
+        - expected
+        for close in _CLOSENESS
+    ]
+    most = max(found)
+    return most + math.log(sum(math.exp(one - most) for one in found) / len(found))
 
 
 class SplitWatch:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.features import FeatureSpace
+from stream.features import FeatureSpace, Rows
 from stream.model import ArtworkModel
+from stream.policies import plays_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The most cells of S that one NumPy call adds to; wide contexts would otherwise need memory by the hundred MB.
 _MAX_CELLS = 1 << 20
+#: So many cells could be added to in the time in which a row is put beside those of its artwork.
+_SORTING = 50
 
 
 class ArtworkSums:
@@ -77,7 +80,7 @@ class ArtworkSums:
         self.reward = np.concatenate([self.reward, np.zeros(slots - n)])
 
     def learn_impressions(
-        self, slots: Slots, contexts: Sequence[Mapping[str, float]], weights: Floats | None = None
+        self, slots: Slots, contexts: Sequence[Mapping[str, float]] | Rows, weights: Floats | None = None
     ) -> int:
         """Count n impressions: S += weight · x xᵀ each; returns how many features were unknown.
 
@@ -86,30 +89,53 @@ class ArtworkSums:
         slots
             Whose impressions, shape (n,).
         contexts
-            Their n contexts.
+            Their n contexts, or what :meth:`~stream.features.FeatureSpace.rows` made of them.
         weights
             How much of each is remembered, shape (n,); None: all of it. Counts stay exact.
         """
-        rows = self.space.rows(contexts)
+        rows = contexts if isinstance(contexts, Rows) else self.space.rows(contexts)
         d = len(self.space)
-        flat = self.gram.reshape(-1)
         for members, columns, values in rows.groups:
-            step = max(_MAX_CELLS // columns.shape[1] ** 2, 1)
+            given = columns.shape[1]
+            # What either way adds up to in cells, with the cost of sorting a row in cells (measured).
+            artworks = np.count_nonzero(np.bincount(slots[members]))
+            dense = artworks * d * d + _SORTING * len(members) < len(members) * given * given
+            step = max(_MAX_CELLS // (d * d if dense else given * given), 1)
             for start in range(0, len(members), step):
-                part = slice(start, start + step)
-                base, c, v = slots[members[part]] * (d * d), columns[part], values[part]
-                cells = base[:, None, None] + c[:, :, None] * d + c[:, None, :]
-                products = v[:, :, None] * v[:, None, :]
-                if weights is not None:
-                    products *= weights[members[part], None, None]
-                np.add.at(flat, cells.reshape(-1), products.reshape(-1))
+                some = members[start : start + step]
+                c, v = columns[start : start + step], values[start : start + step]
+                weight = None if weights is None else weights[some]
+                (self._add_dense if dense else self._add_sparse)(slots[some], c, v, weight)
         np.add.at(self.impressions, slots, 1)
         return rows.unknown
+
+    def _add_sparse(self, slots: Slots, columns: Slots, values: Floats, weights: Floats | None) -> None:
+        """Rows that are mostly zero: only the pairs of entries that are not."""
+        d = len(self.space)
+        cells = (slots * (d * d))[:, None, None] + columns[:, :, None] * d + columns[:, None, :]
+        products = values[:, :, None] * values[:, None, :]
+        if weights is not None:
+            products *= weights[:, None, None]
+        np.add.at(self.gram.reshape(-1), cells.reshape(-1), products.reshape(-1))
+
+    def _add_dense(self, slots: Slots, columns: Slots, values: Floats, weights: Floats | None) -> None:
+        """Rows with few zeros: those of one artwork together are a matrix, whose square is one product."""
+        order = np.argsort(slots, kind="stable")
+        x = np.zeros((len(slots), len(self.space)))
+        x[np.arange(len(slots))[:, None], columns[order]] = values[order]
+        weighted = x if weights is None else x * weights[order, None]
+        begins = np.flatnonzero(np.diff(slots[order], prepend=-1))
+        lengths = np.diff(begins, append=len(slots))
+        for length in np.unique(lengths).tolist():
+            starts = begins[lengths == length]
+            places = starts[:, None] + np.arange(length)
+            products = np.matmul(weighted[places].transpose(0, 2, 1), x[places])
+            self.gram[slots[order[starts]]] += products  # each artwork is there once
 
     def learn_rewards(
         self,
         slots: Slots,
-        contexts: Sequence[Mapping[str, float]],
+        contexts: Sequence[Mapping[str, float]] | Rows,
         credits_: Floats,
         totals: Floats,
         weights: Floats | None = None,
@@ -118,10 +144,8 @@ class ArtworkSums:
 
         Parameters
         ----------
-        slots
-            Whose impressions, shape (n,).
-        contexts
-            Their n contexts.
+        slots, contexts
+            As above.
         credits_
             The change of each impression's reward, shape (n,).
         totals
@@ -130,16 +154,15 @@ class ArtworkSums:
         weights
             How much of each impression is remembered, shape (n,); None: all of it. Counts stay exact.
         """
+        rows = contexts if isinstance(contexts, Rows) else self.space.rows(contexts)
         d = len(self.space)
         remembered = credits_ if weights is None else credits_ * weights
         flat = self.moment.reshape(-1)
-        for members, columns, values in self.space.rows(contexts).groups:
+        for members, columns, values in rows.groups:
             cells = (slots[members] * d)[:, None] + columns
             np.add.at(flat, cells.reshape(-1), (values * remembered[members][:, None]).reshape(-1))
         np.add.at(self.reward, slots, credits_)
-        first = (credits_ > 0) & (credits_ == totals)
-        withdrawn = (credits_ < 0) & (totals == 0)
-        np.add.at(self.plays, slots, first.astype(np.int64) - withdrawn)
+        np.add.at(self.plays, slots, plays_of(credits_, totals).astype(np.int64))
 
     def fade(self, slots: Slots, factor: float) -> None:
         """Remember so much less of some artworks: S and c are scaled, counts stay."""

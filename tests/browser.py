@@ -113,17 +113,23 @@ class Browser:
 
 
 class Tab:
-    """A page in a browser, with cookies, storage and colours of its own."""
+    """A page in a browser, with cookies, storage and colours of its own; it is closed with the block."""
 
     def __init__(self, browser: Browser, *, width: int = 1280, height: int = 900, **media: str) -> None:
         self._browser = browser
-        context = browser.call("Target.createBrowserContext")["browserContextId"]
-        target = browser.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        self._context = browser.call("Target.createBrowserContext")["browserContextId"]
+        target = browser.call("Target.createTarget", url="about:blank", browserContextId=self._context)["targetId"]
         self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
         self.resize(width, height)
         self.prefer(**media)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask for something about this page."""

@@ -62,7 +62,7 @@ def _learned(title: Title, themes: Sequence[str], rng: np.random.Generator) -> S
         mean = rng.normal(0.0, 0.015, d)
         mean[0] += 0.12
         mean[1:-1] += _STRENGTH * np.array([artwork.themes.get(theme, 0.0) - 0.15 for theme in themes])
-        factor = np.diag(rng.uniform(0.03, 0.12, d))
+        factor = np.diag(rng.uniform(0.05, 0.15, d))
         factor[0, 0] = 0.01
         artworks.append(
             ArtworkSnapshot(

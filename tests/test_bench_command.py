@@ -90,6 +90,20 @@ class TestCommand:
         assert {(row["seed"], row["looks_a_day"]) for row in found} == {(1, 1), (1, 4), (2, 1), (2, 4)}
         assert all(row["changed_again"] == 0 for row in found if row["week"] == "fixed evidence")
 
+    def test_live(self, keyart_bench, tmp_path):
+        """``keyart bench live``: a row for each audience, target and sequence, and how often there is an alarm."""
+        rows_file = tmp_path / "rows.json"
+        code, printed, _ = keyart_bench(
+            *("live", "--repetitions", "2", "--impressions", "2000", "--json", str(rows_file))
+        )
+        assert code == 0
+        assert "2 times 2,000 impressions" in printed
+        assert "30% of popular's members lost: an alarm in" in printed
+        found = json.loads(rows_file.read_text())
+        assert len(found) == 4 * 3 * 4
+        assert {row["sequence"] for row in found} == {"naive", "asymptotic", "independent", "keyart"}
+        assert all(0 <= row["failed"] <= 1 for row in found)
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [(["--world", "flat"], "'flat' is no world: shared, "), (["--policy", "best"], "'best' is no policy: ")],

@@ -70,9 +70,9 @@ CASES = {
 
 
 def test_the_tabled_distribution_function_is_the_normal_one() -> None:
-    """Within 1e-10 everywhere that quadrature asks for, also beyond the table's ends."""
+    """Within 1e-9 everywhere that quadrature asks for, also beyond the table's ends."""
     x = np.concatenate([np.linspace(-12.0, 12.0, 100_001), [-1e9, 1e9]])
-    np.testing.assert_allclose(_normal_cdf(x), ndtr(x), rtol=0.0, atol=1e-10)
+    np.testing.assert_allclose(_normal_cdf(x), ndtr(x), rtol=0.0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("mean", "sd", "floor"), CASES.values(), ids=CASES)

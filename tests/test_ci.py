@@ -21,9 +21,12 @@ ENOUGH = {
     "python3": "[ $1 = --version ] && echo Python 3.11.7; exit 0",
     "java": """echo 'openjdk version "17.0.13" 2024-10-15' >&2""",
     "mvn": "echo Apache Maven 3.8.7",
+    "chromium": "echo Chromium 150.0",
+    "prometheus": "exit 0",
+    "promtool": "exit 0",
     "git": "echo abc1234",
     "id": "echo 0",
-    "make": 'echo "make $* with $KEYART_TEST_REQUIRE_KAFKA in $PWD"',
+    "make": 'echo "make $* with $KEYART_TEST_REQUIRE_KAFKA $KEYART_TEST_REQUIRE_PROMETHEUS in $PWD"',
     "apt-cache": "exit 0",
 }
 WITHOUT_VENV = """case "$*" in *ensurepip*) [ -e installed ] ;; *) exit 0 ;; esac"""
@@ -64,7 +67,7 @@ def test_with_everything_at_hand_the_tests_run_at_once(
     done = run(apt_get="echo apt-get $*")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert lines[-1].startswith("make test PYTHON=python3 with 1 in ")
+    assert lines[-1].startswith("make test PYTHON=python3 with 1 1 in ")
     assert lines[-1].endswith("/clone")
     assert not any(line.startswith("apt-get") for line in lines)
     used = "\n".join(lines[:-1])
@@ -87,9 +90,19 @@ def test_with_everything_at_hand_the_tests_run_at_once(
             "default-jre-headless",
         ),
         ({"mvn": "[ -e installed ] && echo Apache Maven 3.8.7"}, "maven"),
+        ({"chromium": "[ -e installed ]"}, "chromium"),
+        ({"promtool": "[ -e installed ]"}, "prometheus"),
         ({"python3": WITHOUT_VENV}, "python3-venv"),
     ],
-    ids=["no java", "java too old", "a Debian without 17", "no maven", "no python3-venv"],
+    ids=[
+        "no java",
+        "java too old",
+        "a Debian without 17",
+        "no maven",
+        "no chromium",
+        "no promtool",
+        "no python3-venv",
+    ],
 )
 def test_what_is_missing_is_installed(run: Run, lacking: dict[str, str], packages: str) -> None:
     """As root on Debian: the package lists first, then what is missing and nothing else, then the tests."""
@@ -114,8 +127,16 @@ def test_what_is_missing_is_installed(run: Run, lacking: dict[str, str], package
             "makes no virtual environments even now",
         ),
         ({"java": "exit 1", "apt_get": "exit 0"}, "java is older than 17 even now"),
+        ({"chromium": "exit 1", "apt_get": "exit 0"}, "no chromium runs even now"),
     ],
-    ids=["not root", "not Debian", "no python", "venv cannot be had", "java cannot be had"],
+    ids=[
+        "not root",
+        "not Debian",
+        "no python",
+        "venv cannot be had",
+        "java cannot be had",
+        "chromium cannot be had",
+    ],
 )
 def test_what_cannot_be_had_is_one_sentence(run: Run, machine: dict[str, str], sentence: str) -> None:
     """It fails before any test, and says what to do."""

@@ -18,6 +18,7 @@ import yaml
 from command_tree import parse
 from prometheus_client import CollectorRegistry
 
+from consumers.demo.run import METRICS_PORTS
 from stream import health
 from stream.settings import ENV_PREFIX, Settings, load
 
@@ -262,8 +263,23 @@ def test_prometheus_asks_everybody_where_they_answer(in_force: Any) -> None:
     }
     answers = {f"{name}:{in_force(name).metrics_port}": SERVICES[name]["command"][0] for name in WORKERS}
     answers |= {f"serving:{in_force('serving').http_port}": "serving"}
+    answers |= {f"simulate:{in_force('simulate').metrics_port}": "app"}
     assert asked == answers
-    assert {in_force(name).metrics_host for name in WORKERS} == {"0.0.0.0"}
+    assert {in_force(name).metrics_host for name in (*WORKERS, "simulate")} == {"0.0.0.0"}
+
+
+def test_prometheus_finds_the_demo() -> None:
+    """The configuration for a Prometheus beside the demo names the ports that its processes take if they can."""
+    config = yaml.safe_load((DEPLOY / "prometheus" / "demo.yml").read_text())
+    asked = {
+        (job["job_name"], target)
+        for job in config["scrape_configs"]
+        for static in job["static_configs"]
+        for target in static["targets"]
+    }
+    answers = {(name.partition("-")[0], f"127.0.0.1:{port}") for name, port in METRICS_PORTS.items()}
+    assert asked == answers | {("serving", f"127.0.0.1:{Settings.model_fields['http_port'].default}")}
+    assert (DEPLOY / "prometheus" / config["rule_files"][0]).is_file()
 
 
 def _container_path(service: str, path: str) -> Path:

@@ -1,4 +1,4 @@
-"""The contract of the topics: files made from the record types, and changes that would break somebody refused by name."""
+"""The contract of the topics: files made from the record types, and breaking changes refused by name."""
 
 from __future__ import annotations
 
@@ -105,10 +105,12 @@ def test_patterns_are_those_of_other_languages():
 
 
 def impression(schemas: Any) -> Any:
+    """The fields of an impression."""
     return schemas["impressions"]["properties"]
 
 
 def artwork(schemas: Any) -> Any:
+    """What a snapshot says of an artwork."""
     return schemas["snapshots"]["$defs"]["ArtworkSnapshot"]
 
 

@@ -6,25 +6,15 @@ import itertools
 import json
 import re
 import runpy
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-from consumers.metrics_page import families, registries
+from prometheus import SCRAPED_LABELS, asked, measured
 
 GRAFANA = Path(__file__).parent.parent / "deploy" / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
-SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
-
-#: What Prometheus itself adds: to every sample, and series for each target and each alert.
-SCRAPED_LABELS = {"job", "instance"}
-SCRAPED: dict[str, set[str]] = {"up": set(), "ALERTS": {"alertname", "alertstate"}}
-
-#: Words of PromQL that are neither metrics nor labels.
-KEYWORDS = {"by", "on", "or", "and", "unless", "without", "ignoring", "bool", "offset", "group_left"}
 
 
 def _dashboard(path: Path) -> dict[str, Any]:
@@ -41,46 +31,23 @@ def _panels() -> list[Any]:
     ]
 
 
-@cache
-def _measured() -> dict[str, set[str]]:
-    """The labels of every series that a process answers with, by name."""
-    found = dict(SCRAPED)
-    for registry in registries().values():
-        for name, family, labels in families(registry, ours=False):
-            for suffix in SUFFIXES.get(family.type, ("",)):
-                found[name + suffix] = {*labels, "le"} if suffix == "_bucket" else set(labels)
-    return found
-
-
-def _asked(query: str) -> tuple[set[str], set[str]]:
-    """The metrics and the labels that a query names."""
-    query = re.sub(r'"[^"]*"', "", query)
-    query = re.sub(r"\[[^\]]*\]", "", query)
-    labels = set(re.findall(r"[{,]\s*(\w+)\s*(?==|!)", query))
-    query = re.sub(r"\{[^}]*\}", "", query)
-    for listed in re.findall(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)", query):
-        labels |= set(re.findall(r"\w+", listed))
-    query = re.sub(r"\b(?:by|on|without|ignoring)\s*\([^)]*\)", "", query)
-    return set(re.findall(r"\b[A-Za-z_]+[a-z0-9_]*\b(?!\s*\()", query)) - KEYWORDS, labels
-
-
 def test_a_query_is_understood() -> None:
     """What the other tests rely on: metrics and labels are told from functions, words and strings."""
     query = 'max by (job, le) (rate(a_total{policy="x", code!~"y"}[5m])) / on (job) b_sum or (sum(up) == 0)'
-    assert _asked(query) == ({"a_total", "b_sum", "up"}, {"job", "le", "policy", "code"})
+    assert asked(query) == ({"a_total", "b_sum", "up"}, {"job", "le", "policy", "code"})
 
 
 @pytest.mark.parametrize("panel", _panels())
 def test_a_panel_asks_only_for_what_is_measured(panel: dict[str, Any]) -> None:
     """Every metric exists, with the labels that the query and the legend name."""
-    measured = _measured()
+    known = measured()
     for target in panel["targets"]:
-        metrics, labels = _asked(target["expr"])
+        metrics, labels = asked(target["expr"])
         assert metrics
-        assert metrics <= set(measured)
-        known = SCRAPED_LABELS.union(*(measured[metric] for metric in metrics))
-        assert labels <= known
-        assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= known
+        assert metrics <= set(known)
+        there = SCRAPED_LABELS.union(*(known[metric] for metric in metrics))
+        assert labels <= there
+        assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= there
 
 
 @pytest.mark.parametrize("panel", _panels())

@@ -134,7 +134,7 @@ def test_a_readable_traceback_does_not_print_variables() -> None:
 # --- what the code says
 
 ROOT = Path(__file__).parent.parent
-#: What a line may tell: where something is, how much of it, and why, in words of Keyart's own, and how many members.
+#: What a line may tell: where something is, how much of it, why, in words of Keyart's own, and how many members.
 #: No key, no value and no member can be among them; a title is public.
 FIELDS = {
     "topic",

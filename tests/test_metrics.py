@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from consumers.metrics_page import families, page, registries
 from stream import health, metrics
 from stream.errors import ConfigurationError
 from stream.metrics import DEAD_LETTER_CODES, POLICIES, WorkerMetrics
@@ -20,6 +21,10 @@ from stream.metrics import DEAD_LETTER_CODES, POLICIES, WorkerMetrics
 ROOT = Path(__file__).parent.parent
 SOURCES = [path for package in ("stream", "consumers", "producers") for path in (ROOT / package).rglob("*.py")]
 ATTRIBUTES = sorted(vars(WorkerMetrics(CollectorRegistry())))
+
+
+#: Every label that there is: none holds anything without end. A title is one of the busiest.
+LABELS = {"topic", "partition", "code", "policy", "over", "agreed", "title", "route", "status", "version"}
 
 
 @pytest.fixture
@@ -136,3 +141,29 @@ def test_an_address_of_another_machine_is_one_sentence_too(host: str, registry: 
     """A host that does not exist, is not ours or cannot be a name at all is told with its setting."""
     with pytest.raises(ConfigurationError, match=rf"metrics_host.*{re.escape(host)}.*KEYART_METRICS_HOST"):
         health.serve(registry, host, 0)
+
+
+def test_the_page_of_metrics_is_what_the_code_makes() -> None:
+    """docs/metrics.md is made by make docs; who changed a metric runs that."""
+    assert (ROOT / "docs" / "metrics.md").read_text() == page()
+
+
+def test_the_page_of_metrics_names_all_of_them() -> None:
+    """Those of workers, and those that a serving node answers with."""
+    named = set(re.findall(r"^\| `(\w+)` \|", page(), re.MULTILINE))
+    for registry in registries().values():
+        assert {name for name, _, _ in families(registry)} <= named
+    assert {getattr(WorkerMetrics(CollectorRegistry()), name)._name for name in ATTRIBUTES} <= {
+        name.removesuffix("_total") for name in named
+    }
+
+
+@pytest.mark.parametrize("who", sorted(registries()))
+def test_every_metric_of_every_process_keeps_to_the_conventions(who: str) -> None:
+    """Those that are made when somebody asks, too: prefix, unit, help, and labels that have an end."""
+    for name, family, labels in families(registries()[who]):
+        assert re.fullmatch(r"keyart_[a-z]+(_[a-z]+)*", name)
+        assert re.fullmatch(r"[A-Z0-9].{10,}\.", family.documentation)
+        assert (family.type == "counter") == name.endswith("_total")
+        assert family.type != "histogram" or name.endswith(("_seconds", "_bytes"))
+        assert set(labels) <= LABELS

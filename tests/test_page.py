@@ -107,7 +107,9 @@ def test_the_first_title_of_a_page_is_chosen_freely(members: list[str]) -> None:
     with choosing(tables(), page_variety=1.0) as chooser, choosing(tables()) as free:
         spread = [_shown(chooser, member) for member in members]
         alone = [_shown(free, member) for member in members]
-    assert [page[0] for page in spread] == [page[0] for page in alone]
+    for (artwork, propensity), (same, alike) in zip([p[0] for p in spread], [p[0] for p in alone], strict=True):
+        assert artwork == same
+        assert propensity == pytest.approx(alike, abs=1e-12)
     assert [page[1:] for page in spread] != [page[1:] for page in alone]
 
 

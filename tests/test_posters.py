@@ -26,11 +26,11 @@ MAX_BYTES = 16 * 1024
 
 #: All that a poster is made of. Nothing here runs, loads or styles anything.
 ELEMENT = re.compile(
-    rf"{re.escape(SVG)}(svg|title|defs|linearGradient|stop|rect|g|path|circle|ellipse|use|text|tspan)"
+    rf"{re.escape(SVG)}(svg|title|defs|(linear|radial)Gradient|stop|rect|g|path|circle|ellipse|use|text|tspan)"
 )
 ATTRIBUTE = re.compile(
     r"viewBox|role|id|href|transform|d|x|y|[xy]2|[cr][xy]|r|width|height|fill|opacity|offset|stop-(color|opacity)"
-    r"|stroke(-width|-opacity|-linecap|-linejoin)?|font-(family|weight|size)|letter-spacing"
+    r"|stroke(-width|-opacity|-linecap|-linejoin)?|font-(family|weight|size)|letter-spacing|gradientUnits"
 )
 HOSTILE = (
     "</text><script>alert(1)</script>",

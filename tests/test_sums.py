@@ -149,7 +149,7 @@ def test_an_empty_batch_changes_nothing():
 
 
 def test_wide_contexts_are_added_in_parts(monkeypatch):
-    """Memory for a batch is bounded by adding it in parts, which changes not a bit of the sums."""
+    """Memory for a batch is bounded by adding it in parts, which changes nothing but the last bit of the sums."""
     rng = np.random.default_rng(5)
     columns = ("bias", *(f"f{i}" for i in range(20)))
     batch = [
@@ -159,7 +159,31 @@ def test_wide_contexts_are_added_in_parts(monkeypatch):
     learn_impressions(whole, batch)
     monkeypatch.setattr(sums_module, "_MAX_CELLS", 1000)
     learn_impressions(parts, batch)
-    np.testing.assert_array_equal(parts.gram, whole.gram)
+    np.testing.assert_allclose(parts.gram, whole.gram, rtol=1e-14)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["as they are", "weighted"])
+def test_rows_with_few_zeros_add_up_to_the_same(monkeypatch, weighted):
+    """Batches of full rows are multiplied as matrices: the sums are those of the rows one after the other."""
+    rng = np.random.default_rng(6)
+    columns = ("bias", *(f"f{i}" for i in range(12)))
+    slots = np.array([0] * 40 + [1] * 3 + [2] + [4] * 3)
+    rng.shuffle(slots)
+    contexts = [
+        {name: value for name, value in zip(columns[1:], rng.normal(size=12), strict=True) if value > -1.5}
+        for _ in slots
+    ]
+    weights = rng.random(len(slots)) if weighted else None
+    by_rows, together = empty_sums(columns), empty_sums(columns)
+    for one in (by_rows, together):
+        monkeypatch.setattr(sums_module, "_SORTING", 1e9 if one is by_rows else -1e9)
+        assert one.learn_impressions(slots, contexts, weights) == 0
+    np.testing.assert_allclose(together.gram, by_rows.gram, rtol=1e-12, atol=1e-12)
+    expected = np.zeros_like(by_rows.gram)
+    for i, slot in enumerate(slots):
+        x = by_rows.space.vector(contexts[i])
+        expected[slot] += np.outer(x, x) * (1.0 if weights is None else weights[i])
+    np.testing.assert_allclose(together.gram, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_growing_keeps_what_was_learned():

@@ -122,6 +122,11 @@ class ApacheBroker:
             else:
                 return
 
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+        return None if self._process is None else self._process.pid
+
     def settings(self, like: Settings) -> Settings:
         """Settings for this node, otherwise like others, and the topics they need."""
         ours = like.model_copy(update={"bootstrap_servers": self.bootstrap})

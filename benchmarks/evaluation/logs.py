@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
+from consumers.evaluation.source import Earned
 from producers.audience import Audience
 from producers.audience_world import World, WorldRules
 from producers.catalogue import load_catalogue
-from stream.choice import key_of, policy_of
-from stream.evaluation.log import Logged
+from stream.evaluation.log import Columns, Hearing, Logged, batches
+from stream.evaluation.ours import Ours
+from stream.evaluation.policies import drawn
 from stream.evaluation.rewards import Rewards
 from stream.evaluation.roster import Roster, roster_of
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from stream.evaluation.log import Batch, Heard
     from stream.evaluation.policies import Policy
     from stream.records import Title
+    from stream.settings import Settings
 
     Floats = NDArray[np.float64]
 
@@ -41,8 +45,10 @@ class KnownLog:
     ----------
     titles
         The catalogue.
-    impressions, rewards
+    impressions, earned
         As they would be read.
+    roster, rewards
+        What evaluation makes of these.
     end_ms
         When the last reward had come.
     chance
@@ -51,14 +57,36 @@ class KnownLog:
 
     titles: Sequence[Title]
     impressions: list[Logged]
-    rewards: Rewards
+    earned: list[Earned]
     end_ms: int
     chance: dict[str, Floats]
     roster: Roster = field(init=False)
+    rewards: Rewards = field(init=False)
 
     def __post_init__(self) -> None:
         """Survey it."""
         self.roster = roster_of(self.impressions, self.titles)
+        self.rewards = Rewards()
+        for one in self.earned:
+            self.rewards.add(*one)
+
+    def write(self, file: Path) -> None:
+        """As JSON lines."""
+        rewards = [_Reward(one.impression_id, one.reward, one.known_ms) for one in self.earned]
+        with file.open("wb") as lines:
+            for topic, records in (
+                ("catalogue", self.titles),
+                ("impressions", self.impressions),
+                ("rewards", rewards),
+            ):
+                for record in records:
+                    lines.write(b'{"topic":"%b","record":%b}\n' % (topic.encode(), msgspec.json.encode(record)))
+
+
+class _Reward(msgspec.Struct):
+    impression_id: str
+    reward: float
+    credited_ms: int
 
 
 def explored(seed: int, count: int, members: int = 2000, titles: int = 12, policy: str = "explore") -> KnownLog:
@@ -79,7 +107,7 @@ def explored(seed: int, count: int, members: int = 2000, titles: int = 12, polic
         {theme: round(float(part), 4) for theme, part in zip(world.themes, row, strict=True) if part > 0.01}
         for row in world.taste
     ]
-    impressions, chance, rewards = [], {}, Rewards()
+    impressions, chance, earned = [], {}, []
     delays = rng.integers(60_000, 2 * _DELAY_MS, count)
     for i, (member, title, place) in enumerate(
         zip(visits.members.tolist(), visits.titles.tolist(), shown.tolist(), strict=True)
@@ -95,8 +123,8 @@ def explored(seed: int, count: int, members: int = 2000, titles: int = 12, polic
         )
         chance[id_] = values[i, : len(of.artworks)]
         if taken[i]:
-            rewards.add(id_, 1.0, at_ms + int(delays[i]))
-    return KnownLog(catalogue, impressions, rewards, START_MS + count * _SPACING_MS + 2 * _DELAY_MS, chance)
+            earned.append(Earned(id_, 1.0, at_ms + int(delays[i])))
+    return KnownLog(catalogue, impressions, earned, START_MS + count * _SPACING_MS + 2 * _DELAY_MS, chance)
 
 
 class Known:
@@ -128,6 +156,26 @@ class Known:
         return self._earned / self._rows
 
 
-def split_of(member_id: str, explore_share: float, popular_share: float) -> str:
-    """The policy that a member is dealt to."""
-    return policy_of(key_of(member_id), explore_share, popular_share)
+def personal(log: KnownLog, settings: Settings, seed: int = 1, *, of_next: bool = False) -> KnownLog:
+    """The same visits, had Keyart chosen for them while it learned; with the propensities it would have logged.
+
+    With ``of_next`` these are a lie: those of the title's next artwork.
+    """
+    rng = np.random.default_rng([seed, 22])
+    roster, keyart = log.roster, Ours("ours", settings, log.roster)
+    hearing, earned, shown = Hearing(roster), list[Earned](), list[Logged]()
+    for batch in batches(log.impressions, Columns(roster, Rewards())):
+        chances = keyart.chances(batch)
+        place, rewards = drawn(chances, rng.random(len(batch))), Rewards()
+        records = []
+        for row, record in enumerate(batch.records):
+            ids = roster.offers[int(batch.offer[row])].artwork_ids
+            p = float(chances[row, (place[row] + of_next) % len(ids)])
+            changed = msgspec.structs.replace(record, artwork_id=ids[place[row]], policy="personal", propensity=p)
+            records.append(changed)
+            if rng.random() < log.chance[record.impression_id][place[row]]:
+                earned.append(Earned(record.impression_id, 1.0, record.shown_ms + _DELAY_MS))
+                rewards.add(*earned[-1])
+        shown += records
+        keyart.learn(hearing.hear(Columns(roster, rewards).batch(records)))
+    return KnownLog(log.titles, shown, earned, log.end_ms, log.chance)

@@ -25,10 +25,11 @@ SECRET = "a secret of the benchmark"  # noqa: S105 - of topics that are gone whe
 
 
 class Broker(NamedTuple):
-    """Where, and what it is."""
+    """Where, and what it is; and its process, if that is ours."""
 
     bootstrap: str
     about: str
+    pid: int | None = None
 
 
 class _Quick(ApacheBroker):
@@ -51,7 +52,7 @@ def kafka(bootstrap: str | None) -> Iterator[Broker]:
             yield Broker(embedded.bootstrap, f"the embedded broker, as Apache Kafka cannot be had ({reason})")
         return
     try:
-        yield Broker(apache.bootstrap, f"Apache Kafka {version()} on this machine")
+        yield Broker(apache.bootstrap, f"Apache Kafka {version()} on this machine", apache.pid)
     finally:
         apache.close()
 

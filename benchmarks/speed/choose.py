@@ -85,7 +85,7 @@ def measure(
     with _chooser(work.titles, snapshots, members, contexts) as chooser:
         ids = [title.title_id for title in work.titles]
         sides = {
-            "ours": timed("ours", _pages(served, members, contexts)),
+            "ours": timed("ours", page_calls(served, members, contexts)),
             "chooser": timed("chooser", [lambda one=one: chooser.choose_page(one, ids) for one in members]),
             "river": timed("river", _river(work, contexts[: max(pages // _OF_RIVER, 1)])),
         }
@@ -149,9 +149,10 @@ def _keys(served: Sequence[ServableTitle]) -> Any:
     return np.array([title.key for title in served], dtype=np.uint64)
 
 
-def _pages(
+def page_calls(
     served: Sequence[ServableTitle], members: Sequence[str], contexts: Sequence[dict[str, float]]
 ) -> list[Callable[[], object]]:
+    """Chooses a page for each member."""
     keys = _keys(served)
     return [
         lambda member=member, context=context: _one_page(served, keys, member, context)

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
-import orjson
-from prometheus_client import CollectorRegistry
 
-from benchmarks.speed import vw
+from benchmarks.speed import raw, vw
 from benchmarks.speed.measure import Bar, Report, Row, alternate, core_seconds, ratio
-from benchmarks.speed.workload import Workload, arrived, rewards_of, rules, settings
-from consumers.catalogue_view import CatalogueView
-from consumers.learner import LearnerTask, SharedPriorView
-from stream.features import FeatureSpace, Rows
-from stream.metrics import WorkerMetrics
-from stream.records import Impression
+from benchmarks.speed.workload import Workload, rules, settings
+from stream.features import FeatureSpace
 from stream.sums import ArtworkSums
-from stream.topics import IMPRESSIONS, REWARDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.arrived import Arrived
     from benchmarks.speed.workload import Looks
 
-OVER_RIVER, OVER_VW, RECORDS = Bar(20.0), Bar(60.0), Bar(250_000.0)
+OVER_RIVER, OVER_VW = Bar(20.0), Bar(60.0)
 _DIFFERENCE = Bar(1e-9, below=True)
 #: The peers' speed does not depend on how long they are measured; so few of the records are enough.
 _OF_RIVER, _OF_VW = 10, 40
@@ -60,11 +50,8 @@ def measure(
         "a second of one core's processor time",
     )
     _columns(report, Workload(titles, features=features), records, rounds, said)
-    _raw(report, Workload(titles, features=features, given=5), records, rounds, said)
+    raw.add_rows(report, Workload(titles, features=features, given=5), records, rounds, said)
     return report
-
-
-# --- columns in memory
 
 
 class Columns:
@@ -87,21 +74,8 @@ class Columns:
     def learn(self) -> None:
         """All of them, with their rewards."""
         for (slots, rows), (rewarded, their_rows, reward) in zip(self._shown, self._earned, strict=True):
-            self.sums.space = _Ready(self.sums.space.columns, rows)
-            self.sums.learn_impressions(slots, [])
-            self.sums.space = _Ready(self.sums.space.columns, their_rows)
-            self.sums.learn_rewards(rewarded, [], reward, reward)
-
-
-class _Ready(FeatureSpace):
-    """A feature space that has its rows already."""
-
-    def __init__(self, columns: Sequence[str], rows: Rows) -> None:
-        super().__init__(columns)
-        self._rows = rows
-
-    def rows(self, contexts: object) -> Rows:
-        return self._rows
+            self.sums.learn_impressions(slots, rows)
+            self.sums.learn_rewards(rewarded, their_rows, reward, reward)
 
 
 def _columns(report: Report, work: Workload, records: int, rounds: int, said: Callable[[str], None]) -> None:
@@ -235,77 +209,3 @@ def difference_from_river(work: Workload, looks: Looks, count: int) -> float:
         for context in contexts[:3]:
             worst = max(worst, abs(mine.predict_one(context) - model.predict_one(context)))
     return worst
-
-
-# --- raw records
-
-
-def new_task(work: Workload, now_ms: int) -> LearnerTask:
-    """A learner's task that knows the catalogue, with every setting at its default."""
-    catalogue = CatalogueView()
-    catalogue.apply(arrived(work.titles, now_ms))
-    parts = 0, settings(), catalogue, WorkerMetrics(CollectorRegistry()), lambda: None
-    return LearnerTask(*parts, shared=SharedPriorView(), now_ms=lambda: now_ms)
-
-
-def polls(messages: Sequence[Arrived]) -> list[Sequence[Arrived]]:
-    """Messages by so many as a worker reads at once."""
-    most = settings().max_poll_records
-    return [messages[start : start + most] for start in range(0, len(messages), most)]
-
-
-def _raw(report: Report, work: Workload, records: int, rounds: int, said: Callable[[str], None]) -> None:
-    now_ms = time.time_ns() // 1_000_000
-    shown = work.impressions(records, now_ms - 60_000)
-    earned = rewards_of(shown, np.full(len(shown), 0.5))
-    batches, of_rewards = polls(arrived(shown, now_ms)), polls(arrived(earned, now_ms))
-    before = polls(arrived(work.impressions(5 * work.artworks * len(work.titles), now_ms - 61_000, -1), now_ms))
-    values = [message.value or b"" for batch in batches for message in batch]
-    decode = msgspec.json.Decoder(Impression).decode
-
-    def ours(topic: Any, parts: Sequence[Sequence[Arrived]]) -> Callable[[], float]:
-        def once() -> float:
-            task = new_task(work, now_ms)
-            for batch in before:
-                task.handle(IMPRESSIONS, batch)
-
-            def handle() -> None:
-                for batch in parts:
-                    task.handle(topic, batch)
-
-            return records / core_seconds(handle)
-
-        return once
-
-    def each(of: Callable[[bytes], object]) -> Callable[[], float]:
-        def through() -> None:
-            for value in values:
-                of(value)
-
-        return lambda: records / core_seconds(through)
-
-    sides = {
-        "raw impressions": ours(IMPRESSIONS, batches),
-        "raw rewards": ours(REWARDS, of_rewards),
-        "orjson.loads": each(orjson.loads),
-        "msgspec": each(decode),
-    }
-    found = alternate(sides, rounds, said)
-    size = round(sum(map(len, values)) / len(values))
-    mine = found["raw impressions"]
-    report.figures["records_per_second"] = median(mine)
-    report.rows += [
-        Row.of(
-            *("raw impressions: decode, checks, hourly limit, sums", mine, "records/s"),
-            bar=RECORDS,
-            note=f"{size} bytes each, contexts of {work.given} features",
-        ),
-        Row.of("raw rewards, likewise", found["raw rewards"], "records/s"),
-        *(
-            Row.of(f"{name}, the same bytes", found[side], "records/s", ratio=ratio(mine, found[side]))
-            for name, side in (
-                ("msgspec into a typed, checked record", "msgspec"),
-                ("orjson.loads", "orjson.loads"),
-            )
-        ),
-    ]

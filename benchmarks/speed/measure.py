@@ -78,7 +78,7 @@ class Bar:
         return value < self.limit if self.below else value >= self.limit
 
     def __str__(self) -> str:
-        return f"{'<' if self.below else '≥'} {_short(self.limit)}"
+        return f"{'<' if self.below else '≥'} {short(self.limit)}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,17 @@ class Row:
         return cls(what, median(rounds), unit, min(rounds), max(rounds), **more)
 
     @property
+    def spread(self) -> str:
+        """Half the distance of the lowest round and the highest, in parts of the median; empty if there is none.
+
+        >>> Row.of("ours", [9.0, 10.0, 12.0], "s").spread
+        '15 %'
+        """
+        if self.lowest is None or self.highest is None or not self.value:
+            return ""
+        return f"{50.0 * (self.highest - self.lowest) / self.value:.0f} %"
+
+    @property
     def met(self) -> bool | None:
         """Whether the bar is met; None where there is none, or nothing was measured."""
         held = self.value if self.ratio is None else self.ratio
@@ -147,20 +158,16 @@ class Report:
         from rich.table import Table
 
         made = Table(title=f"keyart bench {self.bench}", caption=escape(self.about))
-        made.add_column("")
-        for name in ("median", "lowest", "highest"):
-            made.add_column(name, justify="right")
-        made.add_column("unit")
-        for name in ("ratio", "bar"):
-            made.add_column(name, justify="right")
-        made.add_column("note")
+        made.add_column("", overflow="fold", ratio=1)
+        for name in ("median", "±", "ratio", "bar"):
+            made.add_column(name, justify="right", no_wrap=True)
         for row in self.rows:
-            said = {None: "", True: " [green]✓[/]", False: " [red]✗[/]"}[row.met]
+            what = escape(row.what) + (f"\n[dim]{escape(row.note)}[/]" if row.note else "")
+            met = {None: "", True: " [green]✓[/]", False: " [red]✗[/]"}[row.met]
             made.add_row(
-                *(row.what, *(_short(value) for value in (row.value, row.lowest, row.highest)), row.unit),
-                "" if row.ratio is None else f"{_short(row.ratio)} x",
-                f"{'' if row.bar is None else row.bar}{said}",
-                escape(row.note),
+                *(what, f"{short(row.value)} {row.unit}".strip() if row.value is not None else "", row.spread),
+                "" if row.ratio is None else f"{short(row.ratio)} x",
+                f"{'' if row.bar is None else row.bar}{met}",
             )
         return made
 
@@ -172,10 +179,10 @@ class Report:
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def _short(value: float | None) -> str:
+def short(value: float | None) -> str:
     """Three digits, or whole numbers with commas.
 
-    >>> _short(1234567.8), _short(12.345), _short(0.0123456)
+    >>> short(1234567.8), short(12.345), short(0.0123456)
     ('1,234,568', '12.3', '0.0123')
     """
     if value is None:

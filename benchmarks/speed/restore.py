@@ -10,7 +10,7 @@ from kafka.structs import OffsetAndMetadata
 
 from benchmarks.speed.broker import kafka, topics_of_our_own
 from benchmarks.speed.measure import Bar, Report, Row, alternate, ratio
-from benchmarks.speed.sides import Side
+from benchmarks.speed.side import Side
 from benchmarks.speed.workload import Workload
 from producers.catalogue import publish_catalogue
 from stream.codec import encode_fields

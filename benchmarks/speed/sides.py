@@ -8,26 +8,25 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.partitioner.default import murmur2
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from benchmarks.speed.raw import WATCHED_SECONDS
+from benchmarks.speed.side import TOLD
 from benchmarks.speed.workload import Workload, settings
 from consumers.catalogue_view import CatalogueView
-from consumers.embedded import start_tied
 from consumers.learner import learner_job
 from consumers.viewing import viewing_job
 from stream.codec import encode
-from stream.errors import KeyartError
 from stream.kafka import Admin
 from stream.kafka.client import consumer_options, producer_options
 from stream.metrics import WorkerMetrics
@@ -41,79 +40,8 @@ if TYPE_CHECKING:
     from stream.settings import Settings
     from stream.topics import Topic
 
-_ROOT = Path(__file__).parents[2]
-_TOLD = ("bootstrap_servers", "topic_prefix", "partitions", "publish_seconds")
-#: Played long enough to earn a half.
-WATCHED_SECONDS = 900.0
-
-
-class SideEnded(KeyartError):
-    """A process that is measured ended before it should."""
-
-
-class Side:
-    """A process, from its start until :meth:`close`; on Linux it ends with this one.
-
-    Parameters
-    ----------
-    role
-        Which of :data:`ROLES`.
-    ours
-        Settings, of which the place and the cadence are told.
-    **more
-        What else it is told.
-    """
-
-    def __init__(self, role: str, ours: Settings, **more: Any) -> None:
-        self._role = role
-        self._log: IO[bytes] = tempfile.TemporaryFile(prefix="keyart-bench-")  # noqa: SIM115 - lives until close
-        told = {name: getattr(ours, name) for name in _TOLD} | more
-        command = [sys.executable, "-m", "benchmarks.speed.sides", role, json.dumps(told)]
-        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        self._process = start_tied(command, self._log, dict(os.environ) | {"PYTHONPATH": path})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def wait(self, name: str, seconds: float) -> Any:
-        """What it tells under this name, once it does.
-
-        Raises
-        ------
-        SideEnded
-            It ended without having told, or time ran out.
-        """
-        deadline = time.monotonic() + seconds
-        while True:
-            ended = self._process.poll() is not None
-            for line in self._said().splitlines():
-                if line.startswith('{"told": ') and name in (found := json.loads(line)["told"]):
-                    return found[name]
-            if ended or time.monotonic() > deadline:
-                how = "ended early" if ended else f"did not tell {name!r} within {seconds:g} s"
-                raise SideEnded(f"{self._role} {how}; it said:\n{self._said()[-2000:] or 'nothing'}")
-            time.sleep(0.01)
-
-    def _said(self) -> str:
-        size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), size, 0).decode(errors="replace")
-
-    def close(self) -> None:
-        """Ask it to end, and wait."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
-
-
-# --- within a process
+#: The moment that stands in records until they are sent: no other thirteen digits in them are these.
+_THEN_MS = 1_234_567_890_123
 
 
 def _tell(**found: Any) -> None:
@@ -216,11 +144,10 @@ def write(ours: Settings, titles: int, features: int, given: int, records: int) 
     shown = Workload(titles, features=features, given=given).impressions(
         records, time.time_ns() // 1_000_000 - records // 10
     )
-    producer, topic = _producer(ours, IMPRESSIONS)
+    out = _Out(ours)
     for one in shown:
-        producer.send(topic, key=one.title_id.encode(), value=encode(one))
-    producer.flush()
-    producer.close()
+        out.send(IMPRESSIONS, one.title_id, encode(one))
+    out.close()
     _tell(done={"records": records})
 
 
@@ -229,11 +156,17 @@ def audience(
 ) -> None:
     """Be shown ``rate`` impressions a second, spread evenly over time, and play a share of them a little later."""
     count = round(rate * seconds)
-    shown = Workload(titles, features=features, given=given).impressions(count, 0)
-    producer, impressions = _producer(ours, IMPRESSIONS)
-    plays = PLAYS.full_name(ours.topic_prefix)
-    every = max(round(1 / play_share), 1) if play_share else count + 1
-    step = max(rate // 200, 1)
+    shown = Workload(titles, features=features, given=given).impressions(count, _THEN_MS)
+    every = round(1 / play_share)
+    looks, plays = [], {}
+    for number, shown_then in enumerate(shown):
+        one = msgspec.structs.replace(shown_then, shown_ms=_THEN_MS)
+        looks.append((one.title_id, encode(one)))
+        if number % every == 0:
+            play = Play(one.impression_id, _THEN_MS, one.member_id, one.title_id, WATCHED_SECONDS, one)
+            plays[number] = one.member_id, encode(play)
+    del shown
+    then, step, out = str(_THEN_MS).encode(), max(rate // 200, 1), _Out(ours)
     _tell(ready=True)
     begun, begun_ms = time.monotonic(), time.time_ns() // 1_000_000
     behind = 0.0
@@ -243,21 +176,42 @@ def audience(
         if ahead > 0:
             time.sleep(ahead)
         behind = max(behind, -ahead)
-        at_ms = begun_ms + round(1000 * due)
-        for number, one in enumerate(shown[start : start + step], start):
-            now = msgspec.structs.replace(one, shown_ms=at_ms)
-            producer.send(impressions, key=now.title_id.encode(), value=encode(now))
-            if number % every == 0:
-                play = Play(now.impression_id, at_ms, now.member_id, now.title_id, WATCHED_SECONDS, now)
-                producer.send(plays, key=play.member_id.encode(), value=encode(play))
+        now = str(begun_ms + round(1000 * due)).encode()
+        for number, (title_id, value) in enumerate(looks[start : start + step], start):
+            out.send(IMPRESSIONS, title_id, value.replace(then, now))
+            if number in plays:
+                member_id, value_of_play = plays[number]
+                out.send(PLAYS, member_id, value_of_play.replace(then, now))
     took = time.monotonic() - begun
-    producer.flush()
-    producer.close()
+    out.close()
     _tell(done={"records": count, "seconds": took, "behind_seconds": behind})
 
 
-def _producer(ours: Settings, topic: Topic) -> tuple[KafkaProducer, str]:
-    return KafkaProducer(**producer_options(ours, "bench")), topic.full_name(ours.topic_prefix)
+class _Out:
+    """A plain producer that costs the machine little: it works out a title's partition once."""
+
+    def __init__(self, ours: Settings) -> None:
+        self._client = KafkaProducer(**producer_options(ours, "bench"))
+        self._names = {topic: topic.full_name(ours.topic_prefix) for topic in (IMPRESSIONS, PLAYS)}
+        self._partitions = ours.partitions
+
+    def send(self, topic: Topic, key: str, value: bytes) -> None:
+        """Queue a record."""
+        self._client.send(
+            self._names[topic], key=key.encode(), value=value, partition=_partition(key, self._partitions)
+        )
+
+    def close(self) -> None:
+        """Deliver what is queued, and hang up."""
+        self._client.flush()
+        self._client.close()
+
+
+@lru_cache(maxsize=10_000)
+def _partition(key: str, partitions: int) -> int:
+    """Kafka's default."""
+    place: int = (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return place
 
 
 ROLES: dict[str, Callable[..., None]] = {
@@ -273,7 +227,7 @@ ROLES: dict[str, Callable[..., None]] = {
 def main() -> None:
     """Play a role."""
     role, told = sys.argv[1], json.loads(sys.argv[2])
-    place = {name: told.pop(name) for name in _TOLD}
+    place = {name: told.pop(name) for name in TOLD}
     ROLES[role](settings(worker_id="", token_secrets=(SecretStr("none is needed here"),), **place), **told)
 
 

@@ -11,10 +11,10 @@ from stream.codec import decode, encode, encode_fields
 from stream.learning import LearningRules, TitleBook
 from stream.lessons import Lessons, learn_from
 from stream.publication import Publication
-from stream.records import Artwork, Impression, RewardChange, Snapshot, Title
+from stream.records import Artwork, Impression, Play, RewardChange, Snapshot, Title
 from stream.settings import Settings
 from stream.soundness import Unsound
-from stream.topics import CATALOGUE, IMPRESSIONS, REWARDS
+from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS, REWARDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,10 +203,15 @@ def settings(**changes: Any) -> Settings:
 
 def arrived(records: Sequence[Record], now_ms: int, first: int = 0) -> list[Arrived]:
     """Records as a worker reads them from one partition."""
-    topics: dict[type[Record], Topic] = {Impression: IMPRESSIONS, RewardChange: REWARDS, Title: CATALOGUE}
-    return [
-        Arrived(
-            topics[type(record)].full_name(PREFIX), 0, first + i, now_ms, record.title_id.encode(), encode(record)
-        )
-        for i, record in enumerate(records)
-    ]
+    topics: dict[type[Record], Topic] = {
+        Impression: IMPRESSIONS,
+        Play: PLAYS,
+        RewardChange: REWARDS,
+        Title: CATALOGUE,
+    }
+    names = {kind: (topic.full_name(PREFIX), topic.key.value) for kind, topic in topics.items()}
+    found = []
+    for offset, record in enumerate(records, first):
+        name, key = names[type(record)]
+        found.append(Arrived(name, 0, offset, now_ms, getattr(record, key).encode(), encode(record)))
+    return found

@@ -192,6 +192,37 @@ def poisoning(
     out.print(run.table(rows))
 
 
+@bench.command("live")
+def live(
+    seed: Annotated[int, typer.Option(min=0, help="Another one makes other members.")] = 1,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often each audience comes.")] = 400,
+    impressions: Annotated[int, typer.Option(min=1000, help="How many, each time.")] = 40_000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here, for machines.")] = None,
+) -> None:
+    """Measure how often live intervals fail while somebody looks at them all the time.
+
+    The share of repetitions in which the truth was outside of an interval at any time (at most 5 % is what is
+    promised), and in brackets how wide it was at the end, relative to the textbook's. And how often the split
+    among policies is said to be another one. `benchmarks/live.py` describes the audiences and the sequences.
+    """
+    with checkout():
+        from benchmarks import live as measured
+    rows = []
+    with _watching(len(measured.AUDIENCES)) as watch:
+        for audience in measured.AUDIENCES:
+            rows += measured.measure(audience, repetitions, impressions, seed, watch(audience.name))
+    if json_file is not None:
+        _write_rows([row._asdict() for row in rows], json_file)
+    out.print(measured.table(rows, f"{repetitions} times {impressions:,} impressions: failed (width)"))
+    for lost in measured.LOST:
+        share = measured.alarms(repetitions, impressions // 2, seed, lost)
+        out.print(
+            f"{lost:.0%} of popular's members lost: an alarm in {share:.1%} of the repetitions, "
+            f"of {impressions // 2:,} members each",
+            highlight=False,
+        )
+
+
 @contextmanager
 def checkout() -> Iterator[None]:
     """The benchmarks are not part of what is installed."""

@@ -21,7 +21,7 @@ def doctor(
     role: Annotated[
         str | None,
         typer.Option(
-            help="Also see whether the user of the settings may do what this role needs: viewing, learner …"
+            help="Also see whether our user may do what this role needs: learner, viewing, serving, app and so on."
         ),
     ] = None,
     json_file: Annotated[

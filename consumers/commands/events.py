@@ -40,6 +40,7 @@ def simulate(
     import json
 
     from consumers.chooser import ArtworkChooser
+    from consumers.serving.metrics import serve_metrics
     from producers.audience import Audience
     from producers.audience_world import World, WorldRules
     from producers.event_clock import EventClock, room_ms
@@ -62,6 +63,8 @@ def simulate(
         progress("impressions", impressions) as watch,
     ):
         chooser.wait_ready()
+        if settings.metrics_port:
+            serve_metrics(settings, chooser, events)
 
         def seen(report: SimulationReport) -> None:
             watch(report.impressions, None)

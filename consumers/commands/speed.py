@@ -1,4 +1,4 @@
-"""Benchmarks of speed: ``keyart bench learn``, ``choose``, ``loop``, ``restore``, ``memory`` and ``publish``."""
+"""Benchmarks of speed: ``keyart bench learn``, ``choose``, ``loop``, ``restore``, ``memory``, ``growth`` …."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Bootstrap = Annotated[
     str | None,
     typer.Option(
         "--bootstrap-servers",
-        help="A Kafka cluster to use, open to anybody (one is started: Apache Kafka where there are Java and Maven, "
-        "the embedded broker elsewhere). Topics of a name of their own are made, and deleted afterwards.",
+        help="A Kafka cluster to use, open to anybody; its topics are deleted afterwards (one is started: Apache "
+        "Kafka where there are Java and Maven, the embedded broker elsewhere).",
     ),
 ]
 
@@ -150,6 +150,29 @@ def publish(
     _show(report, json_file)
 
 
+def growth(
+    features: Annotated[list[int] | None, typer.Option(min=2, max=64, help="Columns (8 16 32 64).")] = None,
+    artworks: Annotated[list[int] | None, typer.Option(min=1, max=256, help="Of a title (3 9 27).")] = None,
+    titles: Annotated[list[int] | None, typer.Option(min=1, help="How many (200 2000 20000).")] = None,
+    partitions: Annotated[list[int] | None, typer.Option(min=1, help="Of a learner (1 9 36).")] = None,
+    records: Annotated[int, typer.Option(min=100, help="Impressions a round.")] = 50_000,
+    rounds: Rounds = 3,
+    json_file: Json = None,
+) -> None:
+    """Measure how costs grow with features, artworks, titles and partitions, one at a time.
+
+    Partitions are those of one learner, among which a poll's records are divided.
+    """
+    with checkout():
+        from benchmarks.speed import growth as measured
+    with _saying() as said:
+        report = measured.measure(
+            *(features or (8, 16, 32, 64), artworks or (3, 9, 27), titles or (200, 2000, 20_000)),
+            *(partitions or (1, 9, 36), records, rounds, said),
+        )
+    _show(report, json_file)
+
+
 @contextmanager
 def _saying() -> Iterator[Callable[[str], None]]:
     """A line on a terminal that says what is measured now; nothing elsewhere. Only warnings are logged."""
@@ -171,4 +194,4 @@ def _show(report: Report, json_file: Path | None) -> None:
 
 
 #: In the order of ``keyart bench --help``.
-COMMANDS = learn, choose, loop, restore, memory, publish
+COMMANDS = learn, choose, loop, restore, memory, publish, growth

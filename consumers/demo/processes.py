@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from consumers.embedded import start_tied
 from stream.errors import KeyartError
+from stream.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,10 +83,11 @@ class Processes:
 
         return done
 
-    def worker(self, name: str, *arguments: str) -> Callable[[], bool]:
+    def worker(self, name: str, *arguments: str, metrics_port: int = 0) -> Callable[[], bool]:
         """Start a worker; the returned function says whether it owns its partitions."""
         ready_file = Path(self._ready_files.name) / name
-        self._start(name, (*arguments, "--ready-file", str(ready_file)))
+        port = {f"{ENV_PREFIX}METRICS_PORT": str(metrics_port)}
+        self._start(name, (*arguments, "--ready-file", str(ready_file)), also=port)
         return ready_file.exists
 
     def node(self, name: str, *arguments: str, says: str) -> Callable[[], bool]:
@@ -93,9 +95,11 @@ class Processes:
         one = self._start(name, arguments)
         return lambda: says in one.tail()
 
-    def _start(self, name: str, arguments: tuple[str, ...], *, stays: bool = True) -> _Running:
+    def _start(
+        self, name: str, arguments: tuple[str, ...], *, stays: bool = True, also: Mapping[str, str] | None = None
+    ) -> _Running:
         log = tempfile.TemporaryFile(prefix="keyart-demo-")  # noqa: SIM115 - has no name, and lives as long as needed
-        process = start_tied([self._command, *arguments], log, self._environment)
+        process = start_tied([self._command, *arguments], log, self._environment | dict(also or {}))
         one = _Running(name, process, log, stays)
         self._running.append(one)
         return one

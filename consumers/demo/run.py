@@ -28,6 +28,7 @@ from consumers.demo.scene import DemoRules, Scene
 from consumers.demo.view import Screen, closing_words
 from consumers.demo.watch import Watch, empty_summary
 from consumers.embedded import EmbeddedBroker, free_port
+from consumers.serving.metrics import serve_metrics
 from producers.catalogue import load_catalogue
 from producers.event_clock import EventClock, room_ms
 from producers.events import EventProducer
@@ -37,12 +38,15 @@ from stream.security import UNSECURED
 from stream.settings import ENV_PREFIX, SECRETS, UNLIMITED, Settings, file_variable, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 #: The catalogue beside the packages in a checkout; an installation does not carry one.
 CATALOGUE = Path(__file__).resolve().parent.parent.parent / "deploy" / "catalogue.json"
 
-__all__ = ["CATALOGUE", "DemoRules", "demo_settings", "environment", "run_demo"]
+#: Where each process tells of itself; the serving node does on its own port.
+METRICS_PORTS = {"viewing-1": 9101, "learner-1": 9102, "learner-2": 9103, "app": 9104}
+
+__all__ = ["CATALOGUE", "METRICS_PORTS", "DemoRules", "demo_settings", "environment", "run_demo"]
 
 _LONGEST_SECONDS = 900.0  # some 2 GB
 _START_SECONDS = 60.0
@@ -130,19 +134,23 @@ def _run(  # noqa: PLR0917 - one demo's parts
         topics = processes.run("topics", "topics")
         if not processes.wait_until(topics, seconds=_START_SECONDS, stopped=stop.is_set):
             return empty_summary()
-        ready = _start(processes, settings, catalogue)
+        ports = metrics_ports(fixed=load().http_port != 0)  # 0: any free ones
+        ready = _start(processes, settings, catalogue, ports)
         chooser = stack.enter_context(ArtworkChooser(settings, now_ms=clock.now_ms))
         events = stack.enter_context(EventProducer(settings, now_ms=clock.now_ms))
         ready.append(lambda: all(chooser.snapshot(title_id) is not None for title_id in scene.names))
         if not processes.wait_until(*ready, seconds=_START_SECONDS, stopped=stop.is_set):
             return empty_summary()
         processes.started()
+        app = settings.model_copy(update={"metrics_port": ports["app"]})
+        stack.callback(serve_metrics(app, chooser, events).shutdown)
         watch = Watch(settings, scene, chooser)
         stack.callback(watch.close)
     started_in = time.monotonic() - began
     console.print(
         f"Started in {started_in:.1f} s: a broker on {broker.bootstrap}, one viewing worker, two learners,\n"
-        f"and a serving node with a page for people on {_url(settings)}\n",
+        f"and a serving node with a page for people on {_url(settings)}\n"
+        f"For Prometheus, under /metrics: {_told(settings, ports)}\n",
         highlight=False,
         soft_wrap=True,
     )
@@ -163,13 +171,15 @@ def _run(  # noqa: PLR0917 - one demo's parts
     return watch.summary() | {"learned_everything": learned, "started_in_seconds": round(started_in, 2)}
 
 
-def _start(processes: Processes, settings: Settings, catalogue: Path) -> list[Callable[[], bool]]:
+def _start(
+    processes: Processes, settings: Settings, catalogue: Path, ports: Mapping[str, int]
+) -> list[Callable[[], bool]]:
     """Start what a deployment has; returns what must hold until all of it is ready."""
     return [
         processes.run("catalogue", "catalogue", "load", str(catalogue.resolve())),
-        processes.worker("viewing-1", "viewing"),
-        processes.worker("learner-1", "learner"),
-        processes.worker("learner-2", "learner"),
+        processes.worker("viewing-1", "viewing", metrics_port=ports["viewing-1"]),
+        processes.worker("learner-1", "learner", metrics_port=ports["learner-1"]),
+        processes.worker("learner-2", "learner", metrics_port=ports["learner-2"]),
         processes.node("serving-1", "serving", says=_url(settings)),
     ]
 
@@ -204,7 +214,22 @@ def _url(settings: Settings) -> str:
     return f"http://{settings.http_host}:{settings.http_port}"
 
 
+def _told(settings: Settings, ports: Mapping[str, int]) -> str:
+    """Where each process tells of itself."""
+    places = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    places["serving-1"] = f"{settings.http_host}:{settings.http_port}"
+    return ", ".join(f"{name} {place}" for name, place in places.items())
+
+
 # --- settings
+
+
+def metrics_ports(*, fixed: bool = True) -> dict[str, int]:
+    """A port for each process's metrics: those that ``deploy/prometheus/demo.yml`` names, where they are free.
+
+    Not ``fixed``: any free ones.
+    """
+    return {name: port if fixed and _is_free(port) else free_port() for name, port in METRICS_PORTS.items()}
 
 
 def demo_settings(bootstrap: str) -> Settings:

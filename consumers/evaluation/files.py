@@ -14,13 +14,15 @@ catalogue.
 
 from __future__ import annotations
 
+import gzip
 import heapq
+import zlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from consumers.evaluation.source import Earned
-from producers.replay import name_of, numbered_lines
+from producers.replay import MAX_LINE_BYTES
 from stream.errors import InputError
 from stream.evaluation.log import Logged  # noqa: TC001 - annotations of structs are read at run time
 from stream.policies import shares
@@ -63,7 +65,9 @@ class _Plays(msgspec.Struct, tag="plays", tag_field="topic", gc=False):
     record: _Play
 
 
-_LINES = msgspec.json.Decoder(_Titles | _Impressions | _Rewards | _Plays)
+_Line = _Titles | _Impressions | _Rewards | _Plays
+_LINES = msgspec.json.Decoder(_Line)
+_BLOCK_BYTES = 1 << 20
 
 
 class Files:
@@ -82,7 +86,7 @@ class Files:
             if not file.is_file():
                 raise InputError(f"{file}: it is not there, or no file that can be read twice")
         self.name = ", ".join(map(str, files))
-        self.shares = shares(settings)
+        self.shares: Mapping[str, float] | None = shares(settings)
         self._files = files
         self._rules = ViewingRules.of(settings)
 
@@ -92,9 +96,9 @@ class Files:
         runtimes: dict[str, float] = {}
         rewards = False
         for file in self._files:
-            for where, line in _lines(file):
+            for line in _lines(file):
                 if isinstance(line, _Impressions):
-                    yield _sound(line.record, where)
+                    yield line.record
                 elif isinstance(line, _Rewards):
                     rewards = True
                     yield Earned(line.record.impression_id, line.record.reward, line.record.credited_ms)
@@ -102,11 +106,11 @@ class Files:
                     runtimes[line.record.title_id] = line.record.runtime_seconds
                     yield line.record
                 else:
-                    self._play(line.record, runtimes, best, where)
+                    self._play(line.record, runtimes, best, file)
         if not rewards:
             yield from best.values()
 
-    def _play(self, play: _Play, runtimes: Mapping[str, float], best: dict[str, Earned], where: str) -> None:
+    def _play(self, play: _Play, runtimes: Mapping[str, float], best: dict[str, Earned], file: Path) -> None:
         """Keep what the best of an impression's plays is worth."""
         impression = play.impression
         if impression is None:
@@ -114,7 +118,7 @@ class Files:
         runtime = runtimes.get(play.title_id)
         if runtime is None:
             raise InputError(
-                f"{where}: a play of title {play.title_id!r}, whose runtime no line of the catalogue has named "
+                f"{file}: a play of title {play.title_id!r}, whose runtime no line of the catalogue has named "
                 "before: what is it worth?"
             )
         reward = reward_of(play.watched_seconds, runtime, self._rules)
@@ -131,23 +135,45 @@ class Files:
 
 
 def _impressions(file: Path) -> Iterator[Logged]:
-    return (line.record for _, line in _lines(file) if isinstance(line, _Impressions))
+    return (line.record for line in _lines(file) if isinstance(line, _Impressions))
 
 
-def _lines(file: Path) -> Iterator[tuple[str, _Titles | _Impressions | _Rewards | _Plays]]:
-    name, decode = name_of(file), _LINES.decode
-    for number, text in numbered_lines(file, name):
-        if text.isspace():
-            continue
+def _lines(file: Path) -> Iterator[_Line]:
+    """The lines of a file, read by the block: one at a time would take half as long again."""
+    before = 0
+    for block in _blocks(file):
         try:
-            line = decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
-            raise InputError(f"{name}:{number}: not a line of a log: {error}") from None
-        yield f"{name}:{number}", line
+            yield from _LINES.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            _find_fault(file, block, before)
+        before += block.count(b"\n")
 
 
-def _sound(impression: Logged, where: str) -> Logged:
-    """An impression that can be put into columns."""
-    if not 0 <= impression.shown_ms < 1 << 53:
-        raise InputError(f"{where}: shown_ms is {impression.shown_ms}: milliseconds since 1970 are wanted")
-    return impression
+def _blocks(file: Path) -> Iterator[bytes]:
+    """Whole lines, about a megabyte at a time."""
+    rest = b""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                whole, newline, after = block.rpartition(b"\n")
+                if newline:
+                    yield rest + whole + newline
+                    rest = after
+                else:
+                    rest += block
+                if len(rest) > MAX_LINE_BYTES + _BLOCK_BYTES:
+                    raise InputError(f"{file}: it has a line longer than {MAX_LINE_BYTES} bytes")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if rest:
+        yield rest
+
+
+def _find_fault(file: Path, block: bytes, before: int) -> None:
+    """Say which line of a block cannot be read, and why."""
+    for number, text in enumerate(block.split(b"\n"), before + 1):
+        if text.strip():
+            try:
+                _LINES.decode(text)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise InputError(f"{file}:{number}: not a line of a log: {error}") from None

@@ -9,7 +9,7 @@ from stream.evaluation.log import Logged
 from stream.records import Impression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from producers.openbandit import OpenBanditLog
     from stream.records import Title
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class OpenBandit:
     """A campaign's rows under one behaviour, as :mod:`producers.openbandit` makes impressions of them."""
 
-    shares = None
+    shares: Mapping[str, float] | None = None
 
     def __init__(self, log: OpenBanditLog, settings: Settings) -> None:
         self.name = f"Open Bandit Dataset, {log.campaign}, {log.behaviour}"
@@ -42,6 +42,12 @@ class OpenBandit:
 
 def _logged(impression: Impression) -> Logged:
     return Logged(
-        *(impression.impression_id, impression.shown_ms, impression.member_id, impression.title_id),
-        *(impression.artwork_id, impression.context, impression.policy, impression.propensity, impression.canvas),
+        impression_id=impression.impression_id,
+        shown_ms=impression.shown_ms,
+        member_id=impression.member_id,
+        title_id=impression.title_id,
+        artwork_id=impression.artwork_id,
+        context=impression.context,
+        policy=impression.policy,
+        propensity=impression.propensity,
     )

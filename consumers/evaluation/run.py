@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consumers.evaluation.lineup import lineup
-from consumers.evaluation.source import Opened, Progress, Source, Wanted, open_log
+from consumers.evaluation.source import Wanted, open_log
 from stream.evaluation.checks import Checks
 from stream.evaluation.evaluation import Evaluation
 from stream.evaluation.log import Columns, batches
@@ -13,6 +13,7 @@ from stream.evaluation.log import Columns, batches
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from consumers.evaluation.source import Opened, Progress, Source
     from stream.evaluation.policies import Policy
     from stream.evaluation.results import Evaluated
     from stream.settings import Settings

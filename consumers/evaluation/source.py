@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 #: A repeated impression is recognised within so many others.
 _REMEMBERED = 100_000
-_STEP = 2000
+#: How often progress is told, in rows.
+_STEP = 5000
 
 
 class Earned(NamedTuple):
@@ -95,8 +96,10 @@ class Opened:
         The last event of the log, whichever impressions are wanted.
     split
         The members of each policy in the time that is meant, before any were left out.
+    repeated
+        The ids of impressions that came again soon after, as apps send them that are unsure.
     left_out
-        The share of impressions that came twice.
+        The share of impressions that these are.
     """
 
     source: Source
@@ -105,19 +108,24 @@ class Opened:
     rewards: Rewards
     end_ms: int
     split: Split
+    repeated: frozenset[str]
     left_out: float
     progress: Progress = field(default=lambda _done, _total: None)
 
     def impressions(self) -> Iterator[Logged]:
         """Those that are meant, each once, in the order of the source."""
-        recent, total = _Recent(), self.roster.rows
-        done = 0
-        for impression in self.source.impressions():
-            if self.wanted.has(impression) and recent.is_new(impression.impression_id):
-                yield impression
-                done += 1
-                if done % _STEP == 0:
-                    self.progress(done, total)
+        seen: set[str] = set()
+        total, done = self.roster.rows, 0
+        for impression in filter(self.wanted.has, self.source.impressions()):
+            id_ = impression.impression_id
+            if id_ in self.repeated:
+                if id_ in seen:
+                    continue
+                seen.add(id_)
+            yield impression
+            done += 1
+            if done % _STEP == 0:
+                self.progress(done, total)
         self.progress(done, total)
 
 
@@ -131,7 +139,8 @@ def open_log(source: Source, wanted: Wanted, progress: Progress = lambda _done, 
     """
     survey, rewards, split, recent = Survey(), Rewards(), Split(), _Recent()
     whole = Wanted(wanted.since_ms, wanted.until_ms)
-    end_ms = repeated = read = 0
+    end_ms = again = read = 0
+    repeated: set[str] = set()
     for record in source.everything():
         read += 1
         if read % _STEP == 0:
@@ -146,7 +155,8 @@ def open_log(source: Source, wanted: Wanted, progress: Progress = lambda _done, 
             if recent.is_new(record.impression_id):
                 survey.see(record)
             else:
-                repeated += 1
+                again += 1
+                repeated.add(record.impression_id)
         elif isinstance(record, Title):
             survey.list(record)
         else:
@@ -154,8 +164,8 @@ def open_log(source: Source, wanted: Wanted, progress: Progress = lambda _done, 
             rewards.add(record.impression_id, record.reward, record.known_ms)
     if not survey.rows:
         raise InputError(f"{source.name}: {_none(wanted)}")
-    left_out = repeated / (survey.rows + repeated)
-    return Opened(source, wanted, survey.roster(), rewards, end_ms, split, left_out)
+    left_out = again / (survey.rows + again)
+    return Opened(source, wanted, survey.roster(), rewards, end_ms, split, frozenset(repeated), left_out)
 
 
 def _none(wanted: Wanted) -> str:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 #: How estimators are written.
 NAMES = {
-    "dr": "doubly robust",
+    "dr": "DR",
     "switch_dr": "switch-DR",
     "snips": "SNIPS",
     "ips": "IPS",
     "replay": "replay",
-    "dm": "direct method",
+    "dm": "DM",
     "mean": "as it was",
 }
 
@@ -31,25 +31,29 @@ def table(found: Evaluated) -> Table:
     """Every policy by every estimator: take rate, mean reward, and the lift of the latter over the logged."""
     shown = Table(box=SIMPLE, pad_edge=False, header_style="bold")
     shown.add_column("policy", no_wrap=True)
-    shown.add_column("by", no_wrap=True)
-    for name in ("take rate", "mean reward", "lift over logged", "worth"):
+    for name in ("taken", "mean reward", "lift over logged", "worth"):
         shown.add_column(name, justify="right", no_wrap=True)
     for policy in found.policies:
         names = ("mean",) if policy == LOGGED else ESTIMATORS
+        if policy != LOGGED:
+            shown.add_row(policy, style="bold")
         for number, estimator in enumerate(names):
-            take = found.estimate(policy, estimator, "take rate")
             mean = found.estimate(policy, estimator, "mean reward")
             shown.add_row(
-                policy if not number else "",
-                NAMES[estimator],
-                interval(take.interval),
+                policy if policy == LOGGED else f"  {NAMES[estimator]}",
+                brief(found.estimate(policy, estimator, "take rate").interval),
                 interval(mean.interval),
                 "" if policy == LOGGED else lift(mean.lift),
                 f"{mean.effective_samples:,.0f}",
-                style="" if not number else "dim",
+                style="bold" if policy == LOGGED else "" if not number else "dim",
                 end_section=number == len(names) - 1,
             )
     return shown
+
+
+def brief(found: Interval) -> str:
+    """An estimate without its interval."""
+    return f"{found.value + 0.0:.4f}" if np.isfinite(found.value) else "-"
 
 
 def interval(found: Interval) -> str:
@@ -60,9 +64,9 @@ def interval(found: Interval) -> str:
     '0.1000 [0.0910, 0.1123]'
     """
     if not np.isfinite(found.value):
-        return "–"
-    ends = f" [{found.low:.4f}, {found.high:.4f}]" if np.isfinite(found.low) else ""
-    return f"{found.value:.4f}{ends}"
+        return "-"
+    value, low, high = (round(end, 4) + 0.0 for end in found)  # no minus before a zero
+    return f"{value:.4f} [{low:.4f}, {high:.4f}]" if np.isfinite(low) else f"{value:.4f}"
 
 
 def lift(found: Interval) -> str:
@@ -73,9 +77,9 @@ def lift(found: Interval) -> str:
     '+10.0 % [-5.0, +25.0]'
     """
     if not np.isfinite(found.value):
-        return "–"
-    ends = f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]" if np.isfinite(found.low) else ""
-    return f"{100 * found.value:+.1f} %{ends}"
+        return "-"
+    value, low, high = (round(100 * end, 1) + 0.0 for end in found)
+    return f"{value:+.1f} % [{low:+.1f}, {high:+.1f}]" if np.isfinite(low) else f"{value:+.1f} %"
 
 
 def summary(found: Evaluated) -> list[str]:

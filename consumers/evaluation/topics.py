@@ -18,7 +18,7 @@ from stream.records import Title
 from stream.topics import CATALOGUE, IMPRESSIONS, REWARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from stream.kafka import Message
     from stream.settings import Settings
@@ -56,7 +56,7 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self.name = f"topics {settings.topic_prefix}* at {settings.bootstrap_servers}"
-        self.shares = shares(settings)
+        self.shares: Mapping[str, float] | None = shares(settings)
         self._patience = 3 * settings.transaction_seconds
         self._ranges: dict[Topic, dict[int, tuple[int, int]]] = {}
         with Admin(settings) as admin:

@@ -25,17 +25,17 @@ _EARNED = (
     ("plays", "Impressions that have earned a reward", "plays"),
     ("reward", "Reward that impressions have earned, 0 to 1 each", "reward"),
     ("take_rate_ratio", "Part of the impressions that have earned a reward", "take_rate"),
-    ("take_rate_low_ratio", "Lower end of its always-valid 95 % interval", "low"),
-    ("take_rate_high_ratio", "Upper end of its always-valid 95 % interval", "high"),
+    ("take_rate_low_ratio", "Lower end of the take rate's always-valid 95 % interval", "low"),
+    ("take_rate_high_ratio", "Upper end of the take rate's always-valid 95 % interval", "high"),
     ("mean_reward_ratio", "Reward for each impression", "mean_reward"),
-    ("mean_reward_low_ratio", "Lower end of its always-valid 95 % interval", "mean_reward_low"),
-    ("mean_reward_high_ratio", "Upper end of its always-valid 95 % interval", "mean_reward_high"),
+    ("mean_reward_low_ratio", "Lower end of the mean reward's always-valid 95 % interval", "mean_reward_low"),
+    ("mean_reward_high_ratio", "Upper end of the mean reward's always-valid 95 % interval", "mean_reward_high"),
 )
 #: The same of the personal choice relative to others; fields of :class:`~stream.live.Lift`.
 _LIFT = (
     ("lift_ratio", "Mean reward of the personal choice as a multiple of another policy's", "ratio"),
-    ("lift_low_ratio", "Lower end of its always-valid 95 % interval", "low"),
-    ("lift_high_ratio", "Upper end of its always-valid 95 % interval", "high"),
+    ("lift_low_ratio", "Lower end of the lift's always-valid 95 % interval", "low"),
+    ("lift_high_ratio", "Upper end of the lift's always-valid 95 % interval", "high"),
 )
 
 

@@ -137,7 +137,7 @@ def look_at(
         return Looked(title.title_id, candidates.artwork_ids[0], {}, (), None, None)
     cast = None if people is None else [cast_affinity(taste, tags) for tags in people]
     found = standings(Learned.of_servable(snapshot), merge(taste, {}), cast, floor=floor, exploration=exploration)
-    ranked = sorted(found, key=lambda standing: -standing.chance)
+    ranked = sorted(found, key=lambda standing: -round(standing.chance, 9))  # equals in the catalogue's order
     return Looked(
         title_id=title.title_id,
         artwork_id=ranked[0].artwork_id,

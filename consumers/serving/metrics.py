@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from stream import health
+from stream.event_time import wall_clock_ms
+from stream.metrics import tell_process
 from stream.topics import IMPRESSIONS, PLAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from wsgiref.simple_server import WSGIServer
 
-    from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
     from consumers.chooser import ArtworkChooser
     from producers import EventProducer
+    from stream.settings import Settings
 
 #: A choice takes a tenth of a millisecond, a page of fifty a few.
 _BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -126,6 +130,35 @@ class ServingMetrics(Collector):
                 "Time since the newest snapshot was published.",
                 max(0.0, (self._now_ms() - view.newest_snapshot_ms) / 1000.0),
             )
+
+
+def serve_metrics(settings: Settings, chooser: ArtworkChooser, events: EventProducer) -> WSGIServer:
+    """Tell Prometheus of an app that chooses by itself, from a thread of its own.
+
+    Parameters
+    ----------
+    settings
+        Where to listen: ``metrics_host`` and ``metrics_port``.
+    chooser, events
+        The app's own.
+
+    Returns
+    -------
+    The server, see :func:`stream.health.serve`.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot listen there.
+    """
+    registry = CollectorRegistry()
+    tell_process(registry)
+    ServingMetrics(registry, chooser, events, wall_clock_ms)
+    return health.serve(
+        *(registry, settings.metrics_host, settings.metrics_port),
+        live=lambda: chooser.follower.alive,
+        ready=lambda: chooser.ready,
+    )
 
 
 def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> CounterMetricFamily:

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from consumers.chooser import ArtworkChooser
 from consumers.serving.app import build_app
 from producers import EventProducer
 from stream.errors import ConfigurationError
+from stream.metrics import tell_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         events = EventProducer(settings)
         try:
             registry = CollectorRegistry()
-            ProcessCollector(registry=registry)
+            tell_process(registry)
             config = uvicorn.Config(
                 build_app(settings, chooser, events, registry),
                 lifespan="off",

@@ -229,12 +229,6 @@ def ratio(one: str, other: str) -> str:
     return f"{one} / {other}"
 
 
-def earned(policy: str) -> str:
-    """What an impression of a policy has earned over the window."""
-    rewards = f'sum(increase(keyart_rewards_learned_total{{policy="{policy}"}}[$window]))'
-    return f'{rewards} / sum(increase(keyart_impressions_learned_total{{policy="{policy}"}}[$window]))'
-
-
 OVERVIEW = dashboard(
     "overview",
     "Keyart: overview",
@@ -356,20 +350,21 @@ OVERVIEW = dashboard(
         ],
         "Worth it?": [
             stat(
-                "Personal over popular",
+                "Personal over the others",
                 "How much more an impression earns when the artwork is chosen for the member than when it is the "
-                "best single one for everyone. The dashboard on quality has its interval.",
+                "best single one for everyone (popular) or any by chance (explore).",
                 "percentunit",
-                [(f"({earned('personal')}) / ({earned('popular')}) - 1", "")],
+                [("max by (over) (keyart_live_lift_ratio) - 1", "{{over}}")],
                 [(None, BAD), (0, GOOD)],
                 height=8,
             ),
             stat(
-                "Personal over uniform",
-                "The same, against any artwork by chance: what learning earns at all.",
+                "At least",
+                "The lower end of its interval, which holds with 95 % certainty however often one looks. Above 0:"
+                " it is worth it.",
                 "percentunit",
-                [(f"({earned('personal')}) / ({earned('explore')}) - 1", "")],
-                [(None, BAD), (0, GOOD)],
+                [("max by (over) (keyart_live_lift_low_ratio) - 1", "{{over}}")],
+                [(None, WARN), (0, GOOD)],
                 height=8,
             ),
             graph(
@@ -443,14 +438,14 @@ WORKERS = dashboard(
                 ],
             ),
             graph(
-                "Time to restore, over the last day",
-                "Mean of the times it took to bring partitions back, which nobody learns from meanwhile.",
+                "Time to restore",
+                "What bringing partitions back took each time, on average since the processes started.",
                 "s",
                 [
                     (
                         ratio(
-                            f"sum by (job) (increase(keyart_worker_restore_seconds_sum{{{WORKER}}}[1d]))",
-                            f"sum by (job) (increase(keyart_worker_restore_seconds_count{{{WORKER}}}[1d]))",
+                            f"sum by (job) (keyart_worker_restore_seconds_sum{{{WORKER}}})",
+                            f"sum by (job) (keyart_worker_restore_seconds_count{{{WORKER}}})",
                         ),
                         "{{job}}",
                     )
@@ -768,16 +763,34 @@ QUALITY = dashboard(
                 width=12,
             ),
             graph(
+                "Members, by policy",
+                "Those that serving nodes have counted to see whether the split is right; of many a part.",
+                "short",
+                [("sum by (policy) (keyart_split_members)", "{{policy}}")],
+                width=6,
+            ),
+            graph(
                 "Impressions, by policy",
                 "A policy that few members have needs longer for a comparison.",
                 "cps",
                 [(f"sum by (policy) (rate(keyart_impressions_learned_total{RATE}))", "{{policy}}")],
-                width=12,
+                width=6,
             ),
         ],
         "What do policies earn?": [
             graph(
-                "Reward of an impression, by policy",
+                "Take rate, by policy",
+                "The part of impressions that earned anything, with its interval. Of all that was ever learned, "
+                "so it moves slowly.",
+                "percentunit",
+                [
+                    (f"max by (policy) (keyart_live_take_rate{end}_ratio)", "{{policy}}" + name)
+                    for end, name in (("", ""), ("_low", ": at least"), ("_high", ": at most"))
+                ],
+                width=12,
+            ),
+            graph(
+                "Reward of an impression lately, by policy",
                 "Reward credited over impressions learned, over the window.",
                 "percentunit",
                 [
@@ -788,6 +801,40 @@ QUALITY = dashboard(
                         ),
                         "{{policy}}",
                     )
+                ],
+                width=12,
+            ),
+            graph(
+                "Personal over the others",
+                "The mean reward of the personal choice as a multiple of the others', with its interval, which "
+                "holds however often one looks. Above 1: it is worth it.",
+                "none",
+                [
+                    (f"max by (over) (keyart_live_lift{end}_ratio)", "over {{over}}" + name)
+                    for end, name in (("", ""), ("_low", ": at least"), ("_high", ": at most"))
+                ],
+            ),
+            graph(
+                "Personal over popular, busiest titles",
+                "Where it is worth most, and where an artwork is best for everybody.",
+                "none",
+                [('max by (title) (keyart_live_title_lift_ratio{over="popular"})', "{{title}}")],
+            ),
+            graph(
+                "Impressions worth one",
+                "Members come back, so their impressions hang together: how many say as much as one that is "
+                "independent of all others. The intervals allow for it.",
+                "none",
+                [("max(keyart_live_design_effect_ratio)", "impressions")],
+            ),
+            graph(
+                "Apprentice: what impressions earn",
+                "Of the app's own choices (app_share), those that Keyart would have made too and the others. "
+                "Empty where the app makes none.",
+                "percentunit",
+                [
+                    ("max by (agreed) (keyart_apprentice_mean_reward_ratio)", "agreed: {{agreed}}"),
+                    ("max(keyart_apprentice_agreement_ratio)", "part agreed on"),
                 ],
                 width=12,
             ),

@@ -1,7 +1,7 @@
 """What of a change to a topic's schema breaks those who go on as before.
 
-Apps, workers and nodes are never all replaced at one moment, and topics keep what older versions wrote. So a record
-that was good stays so, on every topic: no field goes, none becomes required, no type narrows and no limit tightens.
+Apps, workers and nodes are never all replaced at one moment, and topics keep what older versions wrote. So what
+was a good record stays one, on every topic: no field goes or becomes required, no type narrows, no limit tightens.
 What Keyart writes is moreover read by others, in any language: there a type may not widen either, nor may a field
 be missing that always was there. A new optional field is no break: readers ignore what they do not know.
 """

@@ -78,12 +78,12 @@ def clock_faults(facts: Facts) -> Iterator[Finding]:
         ahead = 0 if topic.newest_ms is None else topic.newest_ms - facts.now_ms
         if ahead > max(off.get(name, 0), 0):
             off[name] = ahead
-    name = max(off, key=lambda topic: abs(off[topic]), default=None)
-    if name is None or abs(off[name]) <= _CLOCK_MS:
+    worst, ms = max(off.items(), key=lambda one: abs(one[1]), default=("", 0))
+    if abs(ms) <= _CLOCK_MS:
         return
-    said = f"who writes {name} is {time(abs(off[name]))} {'ahead of' if off[name] > 0 else 'behind'} this clock"
+    said = f"who writes {worst} is {time(abs(ms))} {'ahead of' if ms > 0 else 'behind'} this clock"
     limit = facts.settings.max_ahead_seconds
-    yield (faults.CLOCK_WRONG if limit and abs(off[name]) > 1000 * limit else faults.CLOCK_SKEW).found(said)
+    yield (faults.CLOCK_WRONG if limit and abs(ms) > 1000 * limit else faults.CLOCK_SKEW).found(said)
 
 
 def catalogue_faults(facts: Facts) -> Iterator[Finding]:

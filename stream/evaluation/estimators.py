@@ -71,7 +71,7 @@ def snips(weight: Floats, reward: Floats) -> tuple[Floats, Floats]:
 
 
 def dm(chances: Floats, expected: Floats) -> Floats:
-    """The direct method: what a model expects of each artwork, shape (n, K), averaged as the policy would show it."""
+    """The direct method: what a model expects of each artwork, shape (n, K), averaged as the policy shows it."""
     found: Floats = np.einsum("nk,nk->n", chances, expected)
     return found
 

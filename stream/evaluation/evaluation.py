@@ -2,8 +2,8 @@
 
 Each batch is judged before anything is learned from it: by the policies as they were before it, and with a reward
 model of earlier rows. Then learners hear of it. So nobody is judged on what they have learned from (Joulani et al.
-and others call it progressive validation; Blum, Kalai & Langford 1999), and a policy that learns is valued over its
-whole life, its ignorant youth included.
+and others call it progressive validation; Blum, Kalai & Langford 1999), and a policy that learns is valued over
+its whole life, its ignorant youth included.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stream.evaluation import estimators
-from stream.evaluation.checks import Checks
 from stream.evaluation.intervals import FEW, Interval, Resamples, group_of, jackknife, ratio_by_few
 from stream.evaluation.log import Hearing
 from stream.evaluation.results import (
@@ -23,6 +22,7 @@ from stream.evaluation.results import (
     Estimate,
     Evaluated,
     Series,
+    Shift,
     TitleLift,
 )
 from stream.evaluation.reward_model import RewardModel
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stream.evaluation.checks import Checks
+    from stream.evaluation.intervals import Column
     from stream.evaluation.log import Batch
     from stream.evaluation.policies import Policy
     from stream.evaluation.roster import Roster
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
+    Columns = dict[str, Column]
 
 
 class Evaluation:
@@ -105,20 +108,24 @@ class Evaluation:
         log = self._log
         resamples = Resamples(log.sums.of("rows"), self._seed)
         names = [policy.name for policy in self._policies]
-        estimates = self._of_log(resamples)
+        logged = resamples.of(log.sums)
+        estimates = self._of_log(resamples, logged)
         weights: dict[str, Interval] = {}
         for name, tally in zip(names, self._tallies, strict=True):
-            weights[name] = resamples.ratio(tally.sums.of("weight"), log.sums.of("rows"))
-            for measure in range(len(MEASURES)):
-                estimates += self._of_policy(name, tally, resamples, measure)
+            columns = resamples.of(tally.sums)
+            weights[name] = resamples.ratio(columns["weight"], logged["rows"])
+            estimates += self._of_policy(name, tally, resamples, columns, logged)
         rows = log.sums.total("rows")
         effective = {
             name: estimators.effective(tally.sums.total("weight"), tally.squares)
             for name, tally in zip(names, self._tallies, strict=True)
         }
         checks = self._checks
-        findings = [] if checks is None else checks.findings(int(rows), weights, effective, resamples.groups)
         by_name = dict(zip(names, self._tallies, strict=True))
+        alone = {name: one.largest / max(one.sums.total("weight"), 1e-9) for name, one in by_name.items()}
+        findings = []
+        if checks is not None:
+            findings = checks.findings(int(rows), resamples.groups, weights, effective, alone)
         return Evaluated(
             roster=self._roster,
             rows=int(rows),
@@ -137,71 +144,56 @@ class Evaluation:
             model_features=self._model.features,
         )
 
-    def _of_log(self, resamples: Resamples) -> list[Estimate]:
+    @staticmethod
+    def _of_log(resamples: Resamples, logged: Columns) -> list[Estimate]:
         """What the log earned itself, by the mean."""
-        sums = self._log.sums
+        rows, none = logged["rows"], Interval(0.0, 0.0, 0.0)
         return [
-            Estimate(
-                *(LOGGED, ON_POLICY, measure),
-                resamples.ratio(sums.of(measure), sums.of("rows")),
-                Interval(0.0, 0.0, 0.0),
-                sums.total("rows"),
-            )
+            Estimate(LOGGED, ON_POLICY, measure, resamples.ratio(logged[measure], rows), none, rows.total)
             for measure in MEASURES
         ]
 
-    def _of_policy(self, name: str, tally: PolicyTally, resamples: Resamples, measure: int) -> list[Estimate]:
+    def _of_policy(
+        self, name: str, tally: PolicyTally, resamples: Resamples, columns: Columns, logged: Columns
+    ) -> list[Estimate]:
         """What each estimator says of a policy."""
-        sums, rows, said = tally.sums, self._log.sums.of("rows"), MEASURES[measure]
-        logged = self._log.sums.of(said)
-        per_row = {
-            "dr": (sums.of(f"dr {said}"), rows),
-            "switch_dr": (sums.of(f"switch_dr {said}"), rows),
-            "snips": (sums.of(f"ips {said}"), sums.of("weight")),
-            "ips": (sums.of(f"ips {said}"), rows),
-            "replay": (sums.of(f"replay {said}"), sums.of("match")),
-        }
-        effective = estimators.effective(sums.total("weight"), tally.squares)
-        samples = {"replay": sums.total("match"), "dm": float(rows.sum())}
-        logged_rate = resamples.sums(logged) / resamples.sums(rows) if resamples.groups else np.zeros(0)
+        rows, weight, match = logged["rows"], columns["weight"], columns["match"]
+        effective = estimators.effective(weight.total, tally.squares)
+        value, without = self._model.value(tally.shown)
         found = []
-        for estimator in ESTIMATORS:
-            if estimator == "dm":
-                interval, lift = self._direct(tally, measure, logged)
-            else:
-                above, below = per_row[estimator]
+        for number, measure in enumerate(MEASURES):
+            ratios = {
+                "dr": (columns[f"dr {measure}"], rows),
+                "switch_dr": (columns[f"switch_dr {measure}"], rows),
+                "snips": (columns[f"ips {measure}"], weight),
+                "ips": (columns[f"ips {measure}"], rows),
+                "replay": (columns[f"replay {measure}"], match),
+            }
+            for estimator in ESTIMATORS:
+                if estimator == "dm":
+                    both = self._direct(value[number], without[:, number], tally.shown.rows, measure)
+                    found.append(Estimate(name, estimator, measure, *both, rows.total))
+                    continue
+                above, below = ratios[estimator]
                 interval = resamples.ratio(above, below)
-                lift = self._lift(
-                    interval.value, resamples, (above, below), logged_rate, logged.sum() / max(rows.sum(), 1)
-                )
-            found.append(Estimate(name, estimator, said, interval, lift, samples.get(estimator, effective)))
+                lift = _lift(interval.value, (above, below), resamples, logged[measure], rows)
+                worth = match.total if estimator == "replay" else effective
+                found.append(Estimate(name, estimator, measure, interval, lift, worth))
         return found
 
-    @staticmethod
-    def _lift(
-        value: float, resamples: Resamples, ratio: tuple[Floats, Floats], logged_rate: Floats, logged: float
-    ) -> Interval:
-        """By how much more it is than the logged."""
-        if not logged > 0 or not resamples.groups:
-            return Interval.nothing()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            resampled = resamples.sums(ratio[0]) / resamples.sums(ratio[1]) / logged_rate - 1.0
-        return resamples.interval(value / logged - 1.0, resampled)
-
-    def _direct(self, tally: PolicyTally, measure: int, logged: Floats) -> tuple[Interval, Interval]:
-        """The direct method's estimate, and its lift."""
-        value, without = self._model.value(tally.shown)
-        rows = tally.shown.rows
+    def _direct(self, value: np.float64, without: Floats, rows: Floats, measure: str) -> tuple[Interval, Interval]:
+        """The direct method's estimate, and its lift: by leaving out one group at a time."""
+        logged = self._log.sums.of(measure)
         earned = np.bincount(np.arange(len(logged)) % FEW, logged, FEW)
-        low, high = jackknife(value[measure], without[:, measure])
         there = np.flatnonzero(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = earned.sum() / rows.sum()
             rate_without = (earned.sum() - earned[there]) / (rows.sum() - rows[there])
-            lift, lift_without = value[measure] / rate - 1.0, without[:, measure] / rate_without - 1.0
+            lift, lift_without = value / rate - 1.0, without / rate_without - 1.0
+        low, high = jackknife(np.asarray(value), without)
         lift_low, lift_high = jackknife(np.asarray(lift), lift_without)
         return (
-            Interval(float(value[measure]), float(low), float(high)),
+            Interval(float(value), float(low), float(high)),
             Interval(float(lift), float(lift_low), float(lift_high)),
         )
 
@@ -225,7 +217,11 @@ class Evaluation:
             if not count:
                 continue
             part = slice(int(roster.starts[offer]), int(roster.starts[offer] + roster.counts[offer]))
-            shown, wanted = log.shown[part], tally.shares[part]
+            shown, wanted = log.shown[part] / count, tally.shares[part] / count
+            shifts = [
+                Shift(place, float(shown[place]), float(wanted[place]))
+                for place in (int(np.argmin(wanted - shown)), int(np.argmax(wanted - shown)))
+            ]
             found.append(
                 TitleLift(
                     offer=offer,
@@ -233,10 +229,19 @@ class Evaluation:
                     logged=float(logged[offer]),
                     policy=float(logged[offer] + gain[offer]),
                     gain=Interval(float(gain[offer]), float(low[offer]), float(high[offer])),
-                    logged_artwork=part.start + int(np.argmax(shown)),
-                    policy_artwork=part.start + int(np.argmax(wanted)),
-                    logged_share=float(shown.max() / count),
-                    policy_share=float(wanted.max() / count),
+                    less=shifts[0],
+                    more=shifts[1],
                 )
             )
         return found
+
+
+def _lift(
+    value: float, ratio: tuple[Column, Column], resamples: Resamples, logged: Column, rows: Column
+) -> Interval:
+    """By how much more it is than the logged, of the same members."""
+    if not logged.total > 0:
+        return Interval.nothing()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        again = ratio[0].again / ratio[1].again / (logged.again / rows.again) - 1.0
+    return resamples.interval(value / (logged.total / rows.total) - 1.0, again)

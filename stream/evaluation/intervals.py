@@ -68,11 +68,20 @@ def few_of(group: Ints) -> Ints:
 
 
 class GroupSums:
-    """Sums of several columns, by group."""
+    """Sums of several columns, by group.
+
+    Attributes
+    ----------
+    names
+        The columns'.
+    sums
+        Shape (columns, groups).
+    """
 
     def __init__(self, names: Iterable[str], groups: int = GROUPS) -> None:
-        self._place = {name: i for i, name in enumerate(names)}
-        self.sums: Floats = np.zeros((len(self._place), groups))
+        self.names = tuple(names)
+        self._place = {name: i for i, name in enumerate(self.names)}
+        self.sums: Floats = np.zeros((len(self.names), groups))
 
     def add(self, group: Ints, **columns: Floats) -> None:
         """Add rows: of each column named, shape (n,)."""
@@ -81,11 +90,19 @@ class GroupSums:
 
     def of(self, name: str) -> Floats:
         """The sums of a column, by group."""
-        return self.sums[self._place[name]]
+        found: Floats = self.sums[self._place[name]]
+        return found
 
     def total(self, name: str) -> float:
         """The sum of a column."""
         return float(self.of(name).sum())
+
+
+class Column(NamedTuple):
+    """A column's sum, and what it is in each resample, shape (count,)."""
+
+    total: float
+    again: Floats
 
 
 class Resamples:
@@ -110,16 +127,17 @@ class Resamples:
             for resample in self.drawn:
                 resample[:] = np.bincount(rng.integers(self.groups, size=self.groups), minlength=self.groups)
 
-    def sums(self, by_group: Floats) -> Floats:
-        """A column's sum in each resample, shape (count,), given its sums by group."""
+    def of(self, sums: GroupSums) -> dict[str, Column]:
+        """Every column's sum, and what it is in each resample."""
         if not self.groups:
-            return np.zeros(len(self.drawn))
-        return self.drawn @ by_group[self.kept]
+            nothing = np.zeros(len(self.drawn))
+            return {name: Column(0.0, nothing) for name in sums.names}
+        again = sums.sums[:, self.kept] @ self.drawn.T
+        return {name: Column(sums.total(name), again[i]) for i, name in enumerate(sums.names)}
 
-    def ratio(self, above: Floats, below: Floats) -> Interval:
+    def ratio(self, above: Column, below: Column) -> Interval:
         """The ratio of two columns' sums."""
-        value = _ratio(above.sum(), below.sum())
-        return self.interval(value, _ratio(self.sums(above), self.sums(below)))
+        return self.interval(float(_ratio(above.total, below.total)), _ratio(above.again, below.again))
 
     def interval(self, value: float, resampled: Floats) -> Interval:
         """The middle 95 % of what resamples say; NaN with fewer than two groups."""
@@ -148,9 +166,12 @@ def jackknife(value: Floats, without: Floats) -> tuple[Floats, Floats]:
     Student's t with g - 1 degrees of freedom.
     """
     groups = len(without)
-    differences = without - np.nanmean(without, axis=0) if groups > 1 else without * np.nan
-    variance = (groups - 1) / groups * np.nansum(differences**2, axis=0)
+    known = np.isfinite(without)
+    count = np.maximum(known.sum(axis=0), 1)
+    differences = np.where(known, without - np.where(known, without, 0.0).sum(axis=0) / count, 0.0)
+    variance = (groups - 1) / max(groups, 1) * (differences**2).sum(axis=0)
     half = float(stdtrit(max(groups - 1, 1), (1.0 + LEVEL) / 2.0)) * np.sqrt(variance)
+    half = np.where(known.sum(axis=0) > 1, half, np.nan)
     return value - half, value + half
 
 

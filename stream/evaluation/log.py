@@ -11,7 +11,8 @@ import numpy as np
 from msgspec import Struct
 
 from stream.features import FeatureSpace
-from stream.records import Policy  # noqa: TC001 - the struct's annotation is read at run time
+from stream.records import Milliseconds as Time  # noqa: TC001 - annotations of structs are read at run time
+from stream.records import Policy, Value  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,11 +40,11 @@ class Logged(Struct, frozen=True, gc=False):
     """
 
     impression_id: str
-    shown_ms: int
+    shown_ms: Time
     member_id: str
     title_id: str
     artwork_id: str
-    context: dict[str, float]
+    context: dict[str, Value]
     policy: Policy = "personal"
     propensity: float | None = None
     canvas: str | None = None

@@ -19,6 +19,7 @@ from stream.evaluation.chances import win_chances
 from stream.features import BIAS
 from stream.learning import LearningRules, TitleBook
 from stream.lessons import Taught, learn_from, together
+from stream.posterior import lower_triangle
 from stream.publication import Publication
 from stream.records import Impression, RewardChange, Snapshot
 from stream.snapshot import ServableTitle
@@ -98,13 +99,13 @@ class Ours:
         """Of a title's artworks, in the snapshot's order: shapes (m, d) to (m, K)."""
         count, d = len(served.artwork_ids), x.shape[1]
         found = np.empty((len(x), count))
-        at_once = max(1, (1 << 21) // (count * (d + 1)))
+        rows, columns = lower_triangle(d)
+        at_once = max(1, (1 << 21) // len(rows))
         for begin in range(0, len(x), at_once):
             some = slice(begin, begin + at_once)
-            scores = (x[some] @ served.weights.T).reshape(-1, count, d + 1)
-            spread = scores[:, :, 1:]
-            sd = np.maximum(np.sqrt(np.einsum("nkj,nkj->nk", spread, spread)), MIN_SD)
-            found[some] = win_chances(scores[:, :, 0], np.maximum(self._exploration * sd, MIN_SD))
+            pairs = x[some][:, rows] * x[some][:, columns]
+            sd = np.sqrt(np.maximum(pairs @ served.model[:, d:].T, MIN_SD * MIN_SD))
+            found[some] = win_chances(x[some] @ served.means.T, np.maximum(self._exploration * sd, MIN_SD))
         return found
 
     def _offer(self, offer: int) -> tuple[ServableTitle | None, Ints]:
@@ -162,7 +163,8 @@ class Ours:
         self._since.update(record.title_id for record in rewards)
         self._learned += len(impressions)
         if self._lessons is not None:
-            self._lessons.mark({record.title_id for record in (*impressions, *rewards)})
+            self._lessons.mark({record.title_id for record in impressions})
+            self._lessons.mark({record.title_id for record in rewards})
             if self._learned > (1.0 + _GROWTH) * self._taught_at:
                 self._teach()
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from stream.errors import InputError
 from stream.evaluation.chances import win_chances
+from stream.evaluation.reward_model import worth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
-#: An artwork's take rate starts from its title's, worth so many impressions; a title's from 1 in 20, likewise.
-_PRIOR = 20.0
-_FIRST_RATE = 0.05
+#: How far artworks' rates are thought to spread around their title's, and titles' around the log's: shares of it.
+_ARTWORKS, _TITLES = 0.5, 1.0
+#: The log's rate is thought to be 1 in 20 until it has been seen.
+_FIRST_REWARD, _FIRST_ROWS = 1.0, 20.0
 
 
 class Policy(Protocol):
@@ -107,20 +109,22 @@ class _Counting:
         found[there] = values
         return found
 
-    def _title_rate(self) -> Floats:
-        """What each artwork's title earns, shape (A,)."""
+    def _rates(self) -> tuple[Floats, Floats]:
+        """What each artwork is thought to earn a look, and how many looks that is worth: shapes (A,)."""
         of, offers = self._roster.offer_of, len(self._roster.offers)
-        earned = np.bincount(of, self.earned, offers) + _PRIOR * _FIRST_RATE
-        found: Floats = (earned / (np.bincount(of, self.shown, offers) + _PRIOR))[of]
-        return found
+        overall = float((self.earned.sum() + _FIRST_REWARD) / (self.shown.sum() + _FIRST_ROWS))
+        prior = worth(overall, _TITLES)
+        earned = np.bincount(of, self.earned, offers) + prior * overall
+        title = (earned / (np.bincount(of, self.shown, offers) + prior))[of]
+        prior = worth(overall, _ARTWORKS)
+        return (self.earned + prior * title) / (self.shown + prior), self.shown + prior
 
 
 class BestSingle(_Counting):
     """The artwork of each title that has earned most a look so far, for everybody."""
 
     def _work_out(self) -> Floats:
-        rate = (self.earned + _PRIOR * self._title_rate()) / (self.shown + _PRIOR)
-        by_offer = self._padded(rate, -1.0)
+        by_offer = self._padded(self._rates()[0], -1.0)
         best = by_offer == by_offer.max(axis=1, keepdims=True)  # before anything is known, each is as good
         found: Floats = (best / best.sum(axis=1, keepdims=True))[by_offer >= 0]
         return found
@@ -134,8 +138,8 @@ class Thompson(_Counting):
     """
 
     def _work_out(self) -> Floats:
-        n = self.shown + _PRIOR
-        mean = np.clip((self.earned + _PRIOR * self._title_rate()) / n, 1e-6, 1.0 - 1e-6)
+        rate, n = self._rates()
+        mean = np.clip(rate, 1e-6, 1.0 - 1e-6)
         sd = np.sqrt(mean * (1.0 - mean) / (n + 1.0))
         found = np.empty(self._roster.artworks)
         for count in np.unique(self._roster.counts).tolist():
@@ -179,7 +183,8 @@ class Custom:
         if isinstance(answer, str):
             if answer not in ids:
                 raise InputError(f"policy {self.name}: {answer!r} is no artwork of {title_id!r}: {', '.join(ids)}")
-            return (np.array(ids) == answer).astype(np.float64)
+            certain: Floats = (np.array(ids) == answer).astype(np.float64)
+            return certain
         try:
             given = np.array(answer, dtype=np.float64)
         except (TypeError, ValueError):

@@ -1,13 +1,11 @@
-"""What an evaluation found: estimates with their intervals, curves, titles, and what speaks against believing it."""
+"""What an evaluation found: estimates with intervals, curves, titles, and what speaks against believing it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-
-from stream.evaluation.intervals import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.evaluation.checks import Finding
+    from stream.evaluation.intervals import Interval
     from stream.evaluation.roster import Roster
 
     Floats = NDArray[np.float64]
@@ -74,11 +73,20 @@ class Series:
     high: Floats
 
 
+class Shift(NamedTuple):
+    """An artwork, by its place in the offer, and the share of impressions that it had and would have."""
+
+    place: int
+    logged: float
+    policy: float
+
+
 @dataclass(frozen=True, slots=True)
 class TitleLift:
     """What a policy makes of a title.
 
-    ``gain`` is in mean reward, doubly robust less logged; artworks are numbers of the roster.
+    ``gain`` is in mean reward, doubly robust less logged; ``less`` and ``more`` are the artworks that the policy
+    would show most less and most more often.
     """
 
     offer: int
@@ -86,10 +94,8 @@ class TitleLift:
     logged: float
     policy: float
     gain: Interval
-    logged_artwork: int
-    policy_artwork: int
-    logged_share: float
-    policy_share: float
+    less: Shift
+    more: Shift
 
 
 @dataclass(frozen=True, slots=True, eq=False)

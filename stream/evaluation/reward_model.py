@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 
 #: Two kinds of outcome are modelled: whether anything was earned, and how much.
 OUTCOMES = 2
-#: The ridge: so many impressions' worth of belief in the title's mean, and in contexts making no difference.
-_BIAS_RIDGE, _RIDGE = 20.0, 5.0
+#: How far rates are thought to spread, as a share of the log's own rate: titles around that, artworks around their
+#: title, and an artwork's rate with each feature. At a rate ρ a spread of τ ρ is worth (1 - ρ) / (ρ τ²)
+#: impressions: where little is earned, much has to be seen before an artwork is thought to be different.
+_TITLES, _ARTWORKS, _FEATURES = 1.0, 0.5, 1.0
 #: The most bytes of sums; a log of more artworks is modelled without contexts.
 _MOST_BYTES = 256 << 20
-#: A title's mean starts from the log's, worth so many impressions.
-_TITLE_PRIOR = 20.0
-#: Rows whose outer products are formed in one go.
-_AT_ONCE = 4096
+_LEAST_RATE = 1e-4
+#: So many rows wait before they are added to the sums by group: then each sum gets several at a time.
+_WAITING = 1 << 17
 #: The model is solved anew when it has learned so much more.
 _GROWTH = 0.1
 
@@ -55,8 +56,11 @@ class RewardModel:
         wide = FEW * roster.artworks * len(roster.features) ** 2 * 8
         self.features = len(roster.features) if wide <= _MOST_BYTES else 1
         a, d = roster.artworks, self.features
-        self._gram: Floats = np.zeros((FEW, a, d, d))
-        self._moment: Floats = np.zeros((FEW, a, OUTCOMES, d))
+        self._gram: Floats = np.zeros((a, d, d))
+        self._moment: Floats = np.zeros((a, OUTCOMES, d))
+        self._gram_of: Floats = np.zeros((FEW, a, d, d))
+        self._moment_of: Floats = np.zeros((FEW, a, OUTCOMES, d))
+        self._waiting: list[tuple[Ints, Floats, Floats]] = []
         self._theta: Floats = np.zeros((a, OUTCOMES, d))
         self._rows = self._solved = 0
 
@@ -64,7 +68,7 @@ class RewardModel:
         """What each artwork would earn at each row: shape (2, n, K), 0 where there is no such artwork."""
         if self._rows > (1.0 + _GROWTH) * self._solved:
             self._solved = self._rows
-            self._theta = self._solve(self._gram.sum(axis=0), self._moment.sum(axis=0))
+            self._theta = self._solve(self._gram, self._moment)
         found = np.zeros((OUTCOMES, len(batch), batch.most))
         for offer, rows in batch.by_offer:
             begin, count = self._roster.starts[offer], self._roster.counts[offer]
@@ -77,19 +81,21 @@ class RewardModel:
     def learn(self, batch: Batch, group: Ints) -> None:
         """Take in a batch that has been judged."""
         artwork = self._roster.starts[batch.offer] + batch.place
-        cell = few_of(group) * self._roster.artworks + artwork
-        order = np.argsort(cell, kind="stable")
-        a, d = self._roster.artworks, self.features
-        gram, moment = self._gram.reshape(FEW * a, d, d), self._moment.reshape(FEW * a, OUTCOMES, d)
-        outcomes = np.stack([batch.taken, batch.reward], axis=1)
-        for begin in range(0, len(order), _AT_ONCE):
-            some = order[begin : begin + _AT_ONCE]
-            cells = cell[some]
-            starts = np.flatnonzero(np.diff(cells, prepend=-1))
-            x, y = batch.context[some, :d], outcomes[some]
-            gram[cells[starts]] += np.add.reduceat(x[:, :, None] * x[:, None, :], starts, axis=0)
-            moment[cells[starts]] += np.add.reduceat(y[:, :, None] * x[:, None, :], starts, axis=0)
+        context, outcomes = batch.context[:, : self.features], np.stack([batch.taken, batch.reward], axis=1)
+        _add(self._gram, self._moment, artwork, context, outcomes)
+        self._waiting.append((few_of(group) * self._roster.artworks + artwork, context, outcomes))
         self._rows += len(batch)
+        if sum(len(cell) for cell, _, _ in self._waiting) >= _WAITING:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        """Bring the sums by group up to date."""
+        if self._waiting:
+            d, cells = self.features, FEW * self._roster.artworks
+            gram, moment = self._gram_of.reshape(cells, d, d), self._moment_of.reshape(cells, OUTCOMES, d)
+            cell, context, outcomes = map(np.concatenate, zip(*self._waiting, strict=True))
+            _add(gram, moment, cell, context, outcomes)
+            self._waiting.clear()
 
     def _solve(self, gram: Floats, moment: Floats) -> Floats:
         """The weights of each artwork, given its sums: shape (A, 2, d)."""
@@ -97,19 +103,21 @@ class RewardModel:
         offer = roster.offer_of
         rows, earned = gram[:, 0, 0], moment[:, :, 0]
         overall = earned.sum(axis=0) / max(rows.sum(), 1.0)
+        rate = float(overall[0])
+        prior = worth(rate, _TITLES)
         of_title = np.bincount(offer, rows, len(roster.offers))
         mean = np.stack(
             [
-                (np.bincount(offer, earned[:, outcome], len(roster.offers)) + _TITLE_PRIOR * overall[outcome])
-                / (of_title + _TITLE_PRIOR)
+                (np.bincount(offer, earned[:, outcome], len(roster.offers)) + prior * overall[outcome])
+                / (of_title + prior)
                 for outcome in range(OUTCOMES)
             ],
             axis=1,
         )
-        ridge = np.full(d, _RIDGE)
-        ridge[0] = _BIAS_RIDGE
+        ridge = np.full(d, worth(rate, _FEATURES))
+        ridge[0] = worth(rate, _ARTWORKS)
         right = moment.copy()
-        right[:, :, 0] += _BIAS_RIDGE * mean[offer]
+        right[:, :, 0] += ridge[0] * mean[offer]
         left = gram + np.diag(ridge)
         return np.swapaxes(np.linalg.solve(left, np.swapaxes(right, 1, 2)), 1, 2)
 
@@ -120,18 +128,40 @@ class RewardModel:
         -------
         Shapes (2,) and (g, 2), see :func:`~stream.evaluation.intervals.jackknife`.
         """
-        total_gram, total_moment = self._gram.sum(axis=0), self._moment.sum(axis=0)
+        self._add_waiting()
         contexts, rows = shown.contexts.sum(axis=0), float(shown.rows.sum())
         there = np.flatnonzero(shown.rows)
         value, without = np.full(OUTCOMES, np.nan), np.full((len(there), OUTCOMES), np.nan)
         if rows:
-            value = np.einsum("aod,ad->o", self._solve(total_gram, total_moment), contexts) / rows
+            value = np.einsum("aod,ad->o", self._solve(self._gram, self._moment), contexts) / rows
         for i, group in enumerate(there.tolist()):
             left = rows - shown.rows[group]
             if left:
-                theta = self._solve(total_gram - self._gram[group], total_moment - self._moment[group])
+                theta = self._solve(self._gram - self._gram_of[group], self._moment - self._moment_of[group])
                 without[i] = np.einsum("aod,ad->o", theta, contexts - shown.contexts[group]) / left
         return value, without
+
+
+def _add(gram: Floats, moment: Floats, cell: Ints, context: Floats, outcomes: Floats) -> None:
+    """Add rows to the sums of their cells: shapes (c, d, d), (c, 2, d), (n,), (n, d), (n, 2)."""
+    order = np.argsort(cell, kind="stable")
+    cells, x, y = cell[order], context[order], outcomes[order]
+    starts = np.flatnonzero(np.diff(cells, prepend=-1))
+    ends = np.append(starts, len(order))[1:]
+    for one, first, last in zip(cells[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
+        rows = x[first:last]
+        gram[one] += rows.T @ rows
+        moment[one] += y[first:last].T @ rows
+
+
+def worth(rate: float, spread: float) -> float:
+    """How many impressions the belief is worth that rates spread by such a share of ``rate``.
+
+    >>> round(worth(0.05, 0.5), 1), round(worth(0.005, 0.5), 1)
+    (76.0, 796.0)
+    """
+    rate = min(max(rate, _LEAST_RATE), 0.5)
+    return (1.0 - rate) / (rate * spread * spread)
 
 
 class Shown:

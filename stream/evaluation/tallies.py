@@ -1,4 +1,4 @@
-"""What is summed of a log while it is read, for the log itself and for each policy: a few hundred kilobytes each."""
+"""What is summed of a log while it is read, for the log itself and for each policy: some 100 kilobytes each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: What is measured of each impression: whether it was taken, and the reward.
 MEASURES = ("take rate", "mean reward")
 #: How many points a learning curve has, and a curve by age.
-CURVE, AGES = 24, 8
+CURVE, AGES = 12, 8
 
 
 class Parts:
@@ -62,7 +62,7 @@ class Placed:
 
 
 def age_edges_ms(roster: Roster) -> Floats:
-    """Where the ages of titles are divided, shape (AGES + 1,): finely at first, for that is when most is learned."""
+    """Where the ages of titles are divided, shape (AGES + 1,): finely at first, when most is learned."""
     span = float(max(roster.last - roster.first, 1))
     edges: Floats = span * (np.arange(AGES + 1) / AGES) ** 2
     return edges
@@ -125,7 +125,7 @@ class PolicyTally:
         self.stretches, self.ages, self.titles = Parts(CURVE), Parts(AGES), Parts(len(roster.offers))
         self._starts = roster.starts
 
-    def add(
+    def add(  # noqa: PLR0917 - the rows, what is known of them, and what the policy wants
         self, batch: Batch, chances: Floats, expected: Floats, group: Ints, placed: Placed, uniform: Floats
     ) -> None:
         """Take in usable rows.

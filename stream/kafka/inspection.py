@@ -147,7 +147,7 @@ class Inspector:
                 raise
             self._refused(f"the settings of topic {name!r}", "we may not describe them")
             return {}
-        rows = next((by_name[name] for by_name in answer.values() if by_name.get(name)), {})
+        rows: Mapping[str, Any] = next((by_name[name] for by_name in answer.values() if by_name.get(name)), {})
         return {key: str(row["value"]) for key, row in rows.items()}
 
     # --- groups

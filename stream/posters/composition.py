@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stream.posters.shapes import at, n
+from stream.posters.shapes import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,10 +45,9 @@ def _tilt(signs: Signs) -> float:
     return 10 * signs.dice[2] - 5
 
 
-def _lead(signs: Signs, x: float, y: float, scale: float, turn: float, opacity: float = 1) -> str:
+def _lead(signs: Signs, x: float, y: float, scale: float, turn: float) -> str:
     """The leading theme's emblem."""
-    drawing = at(x, y, scale, signs.lead.emblem(signs.lead.palette), turn)
-    return drawing if opacity == 1 else f'<g opacity="{n(opacity)}">{drawing}</g>'
+    return at(x, y, scale, signs.lead.emblem(signs.lead.palette), turn)
 
 
 def _halo(signs: Signs) -> str:
@@ -70,9 +69,9 @@ def _rising(signs: Signs) -> str:
 
 
 def _vast(signs: Signs) -> str:
-    """The emblem larger than the sheet: all there is, or hardly more than a shade behind people."""
-    opacity = 1 if signs.eyes is None else 0.3
-    return _lead(signs, 200 + 46 * signs.side, 225, 2.4, 2 * _tilt(signs), opacity) + _marks(signs)
+    """The emblem larger than the sheet; cut off by a corner where people stand below it."""
+    x, y, scale = (46, 225, 2.4) if signs.eyes is None else (124, 112, 1.95)
+    return _lead(signs, 200 + x * signs.side, y, scale, 2 * _tilt(signs)) + _marks(signs)
 
 
 def _marks(signs: Signs) -> str:
@@ -90,5 +89,5 @@ COMPOSITIONS = (
     Composition(_halo),
     Composition(_close, close=1.3, aside=-30),
     Composition(_rising, close=1.04),
-    Composition(_vast, close=1.16),
+    Composition(_vast, close=1.16, aside=-24),
 )

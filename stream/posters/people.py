@@ -34,6 +34,8 @@ _HATS = {
     "crime": "M-116 -42Q0 -74 116 -42Q60 -26 0 -28Q-60 -26 -116 -42ZM-68 -50L-58 -130Q0 -150 58 -130L68 -50Z",
     "war": "M-88 -34C-96 -130 96 -130 88 -34C60 -48 -60 -48 -88 -34Z",
 }
+#: Where people smile.
+_SMILING = frozenset({"comedy", "family", "music", "romance"})
 _HAIR = (
     "M-77 -4C-86 -122 86 -122 77 -4C64 -52 30 -62 0 -62C-30 -62 -64 -52 -77 -4Z",  # cropped
     "M-80 4C-98 -132 74 -146 82 -6C74 -32 44 -66 -16 -60C-48 -56 -70 -36 -80 4Z",  # swept to a side
@@ -97,7 +99,7 @@ def _bust(name: str, p: Palette, uid: str, theme: str) -> str:
     )
     outline = f'stroke="{mix(p.glow, p.land, 0.2)}" stroke-width="2.5" stroke-opacity=".55"'
     garment = "g" if u[7] < 0.6 else "h"
-    face = _face(p, 74 * wide, u[6])
+    face = _face(p, 74 * wide, u[6], smiles=theme in _SMILING)
     cut = path(_HAIR[int(u[3] * len(_HAIR))], mix(mix(p.shade, _DARK, 0.72), p.pop, 0.3 * u[4]))
     flip = -1 if u[6] < 0.5 else 1
     glasses = (
@@ -116,19 +118,26 @@ def _bust(name: str, p: Palette, uid: str, theme: str) -> str:
     )
 
 
-def _face(p: Palette, rx: float, u: float) -> str:
+def _face(p: Palette, rx: float, u: float, *, smiles: bool) -> str:
     """What light from the left makes of a face: one half in shade, along brow, nose, lips and chin.
 
     As a stencil does it: nobody's features, but a face.
     """
-    nose, shade = 15 + 5 * u, mix(p.shade, p.land, 0.12)
-    dark = mix(p.shade, _DARK, 0.62)
+    nose, shade, dark = 15 + 5 * u, mix(p.shade, p.land, 0.12), mix(p.shade, _DARK, 0.62)
     profile = (
         f"M6 -95C2 -70 4 -52 -3 -36C-6 -28 4 -20 3 -8L{n(-nose)} 22C{n(-nose - 1)} 29 {n(2 - nose)} 31 -4 31"
         f"C2 34 -2 38 -7 41C-10 45 -4 47 -8 53C-9 58 2 62 4 70C6 78 2 86 0 95A{n(rx)} 95 0 0 0 6 -95Z"
     )
-    brows = "M-52 -22C-44 -31 -26 -32 -14 -25L-15 -20C-28 -26 -42 -25 -52 -22ZM18 -25C30 -32 46 -30 54 -21L52 -18C42 -25 30 -25 19 -20Z"
-    eyes = "M-46 -6C-39 -15 -25 -15 -18 -5C-26 -8 -38 -9 -46 -6ZM20 -5C27 -15 41 -15 48 -6C40 -9 28 -8 20 -5Z"
-    mouth = "M-24 46C-14 42 -8 45 0 44C8 45 14 43 22 46C10 49 -12 50 -24 46Z"
+    low = -20 - 4 * u  # the brows' inner ends
+    brows = (
+        f"M-52 -21C-44 -31 -26 -32 -13 {n(low - 4)}L-14 {n(low + 1)}C-28 -26 -42 -25 -52 -21Z"
+        f"M18 {n(low - 4)}C30 -32 46 -30 54 -20L52 -17C42 -25 30 -25 19 {n(low + 1)}Z"
+    )
+    eyes = "M-48 -5C-40 -17 -25 -17 -17 -4C-26 -6 -38 -8 -48 -5ZM19 -4C27 -17 42 -17 50 -5C41 -8 28 -6 19 -4Z"
+    mouth = (
+        "M-30 40C-16 47 14 47 28 39C20 58 -20 61 -30 40Z"
+        if smiles
+        else "M-24 46C-14 42 -8 45 0 44C8 45 14 43 22 46C10 50 -12 51 -24 46Z"
+    )
     light = path("M22 12C32 6 46 8 52 16C46 30 34 34 26 26Z", mix(p.lit, p.shade, 0.45))
     return path(profile, shade) + light + path(brows + eyes + mouth, dark)

@@ -119,7 +119,7 @@ def _scenery(leading: Motif, u: Dice) -> str:
 
 
 def _paints(p: Palette, uid: str, beside: Sequence[tuple[Motif, float]], ground: float) -> str:
-    """The gradients: sky (s), light (l) and its lack in the corners (v), the foot (b), faces (f), garments (g, h)."""
+    """The gradients: sky (s), light (l) and none in the corners (v), foot (b), faces (f), garments (g, h)."""
     horizon = mix(p.bottom, beside[0][0].palette.pop, 0.3 * beside[0][1]) if beside else p.bottom
     down, across = 'x2="0" y2="1"', 'x2="1" y2=".25"'
     faded = _FADE / (HEIGHT - ground + _FADE)

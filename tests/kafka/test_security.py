@@ -21,10 +21,11 @@ from waiting import until
 from wire import Wire
 
 from benchmarks.apache import NoApacheKafka
+from consumers.doctor import gather
 from producers import EventProducer
 from producers.catalogue import publish_catalogue
 from producers.members import forget
-from stream import access, topics
+from stream import access, doctor, topics
 from stream.codec import decode
 from stream.errors import BrokerUnavailable, ConfigurationError, TopicError
 from stream.kafka import Admin, AtomicWriter, Committer, GroupReader, Output
@@ -293,6 +294,7 @@ def test_nobody_writes_what_is_not_theirs(of_role: Callable[..., Settings]) -> N
         "replay": {"catalogue", *inputs},
         "dead-letters": {"rewards", "dead-letters", *inputs},
         "forget": {"plays"},
+        "doctor": set(),
         "topics": set(),
     }
 
@@ -326,6 +328,34 @@ def test_a_worker_without_its_rights_says_which_are_missing(
     committer.close()
     with pytest.raises(TopicError, match="may not see it"):
         forget(logged_in("nobody"), ["ann"])
+
+
+def test_the_doctor_says_what_is_refused(
+    of_role: Callable[..., Settings], logged_in: Callable[..., Settings]
+) -> None:
+    """It names what it may not see and what a role may not do; with its own rights it sees everything."""
+    with Admin(of_role("topics")) as admin:
+        admin.create()
+
+    def found(settings: Settings, role: str | None = None) -> dict[str, str]:
+        return {one.code: one.what for one in doctor.findings(gather(settings, role=role))}
+
+    nobody = found(logged_in("nobody"))
+    assert "we may not describe it" in nobody["permission_refused"]
+    assert "topic_missing" not in nobody
+    said = [one.what for one in doctor.findings(gather(of_role("learner"), role="learner"))]
+    assert any(re.fullmatch(r"topic '\S+plays': we may not describe it", one) for one in said)
+    assert not any("and our user may not" in one for one in said)
+    # A learner's rights are not a viewing worker's: what it may see and not do is named.
+    lacking = found(of_role("learner"), role="viewing")["permission_missing"]
+    assert lacking == "viewing has to Write and DescribeConfigs topic 'rewards', and our user may not" or (
+        lacking == "viewing has to Write topic 'rewards', and our user may not"
+    )
+    own = found(of_role("doctor"), role="doctor")
+    assert own["permissions"] == "all that keyart-doctor needs"
+    assert own["topics"].startswith("10 topics")
+    wrong = found(logged_in(access.user_of("learner"), sasl_password="not the password"))
+    assert "do not agree" in wrong["login_refused"]
 
 
 class _Membership:

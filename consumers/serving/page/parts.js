@@ -7,7 +7,8 @@ const many = new Intl.NumberFormat("en-GB");
 export const count = (n) => many.format(n);
 
 // Whole percents, but never "0 %" or "100 %" of what is neither.
-export const percent = (p) => (p > 0.995 && p < 1 ? "> 99 %" : p < 0.005 && p > 0 ? "< 1 %" : `${Math.round(p * 100)} %`);
+export const percent = (p) => (
+  p > 0.995 && p < 1 ? "> 99 %" : p < 0.005 && p > 0 ? "< 1 %" : `${Math.round(p * 100)} %`);
 
 // With a sign, as a difference is read; a true minus, which is as wide as the plus.
 export const signed = (n, digits = 1) => `${n < 0 ? "−" : "+"}${Math.abs(n).toFixed(digits)}`;
@@ -15,6 +16,14 @@ export const signed = (n, digits = 1) => `${n < 0 ? "−" : "+"}${Math.abs(n).to
 const SMALL = new Set(["a", "and", "at", "by", "for", "in", "of", "on", "the", "to", "with"]);
 export const words = (id) => id.split("-").map((word, place) => (
   place && SMALL.has(word) ? word : word.charAt(0).toUpperCase() + word.slice(1))).join(" ");
+
+// Only what has changed is written: a reader that reads changes aloud has no more to say.
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export const isTheme = (name) => !name.startsWith("cast:");
+export const artworkOf = (title, id) => title.artworks.find((artwork) => artwork.artwork_id === id);
 
 // What a node answers, or an Error with the sentence that it gives instead.
 export async function fetched(path, body) {

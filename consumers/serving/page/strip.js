@@ -4,7 +4,10 @@ import { $, copy, count, fetched, repeat, signed } from "./parts.js";
 
 const REFRESH_MS = 2000, NOT_YET = "not enough yet";
 const POLICIES = [
-  ["personal", "Chosen for each member"], ["popular", "The same for all"], ["explore", "By chance"], ["app", "The app's own"],
+  ["personal", "Chosen for each member"],
+  ["popular", "The same for all"],
+  ["explore", "By chance"],
+  ["app", "The app's own"],
 ];
 const hundred = (rate) => (100 * rate).toFixed(1);
 const known = (...numbers) => numbers.every((number) => typeof number === "number" && Number.isFinite(number));
@@ -57,14 +60,14 @@ const percentMore = (ratio) => `${signed(100 * (ratio - 1), 0)} %`;
 function showLift(lift) {
   const one = tile("lift", "Worth over the same for all"), { ratio, low, high } = lift?.popular ?? {};
   if (!known(ratio)) return fill(one, null, "");
-  const between = known(low, high) ? `${percentMore(low)} to ${percentMore(high)}` : known(low) ? `at least ${percentMore(low)}` : "";
-  return fill(one, percentMore(ratio), `${between} of what is watched`);
+  const between = known(high) ? `${percentMore(low)} to ${percentMore(high)}` : `at least ${percentMore(low)}`;
+  return fill(one, percentMore(ratio), `${between} in what is watched`);
 }
 
 function showFreshness(seconds) {
   const big = !known(seconds) ? null : seconds < 10 ? `${seconds.toFixed(1)} s`
     : seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
-  fill(tile("fresh", "Last learned"), big && `${big} ago`, big ? "and on this node since" : "");
+  fill(tile("fresh", "Last learned"), big && `${big} ago`, big ? "the newest snapshot on this node" : "");
 }
 
 async function look() {

@@ -11,7 +11,10 @@
   if (asked === "dark" || asked === "light") root.dataset.theme = asked;
   addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
-    const name = () => { button.textContent = theme() === "dark" ? "Light" : "Dark"; button.ariaLabel = `Use ${theme() === "dark" ? "light" : "dark"} colours`; };
+    const name = () => {
+      button.textContent = theme() === "dark" ? "Light" : "Dark";
+      button.ariaLabel = `${button.textContent} colours`;
+    };
     button.addEventListener("click", () => {
       root.dataset.theme = theme() === "dark" ? "light" : "dark";
       keep(root.dataset.theme);

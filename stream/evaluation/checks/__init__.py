@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from stream.evaluation.checks.finding import Check, Finding, share
 from stream.evaluation.checks.future import Future
 from stream.evaluation.checks.people import FLOOD, Bots, SampleRatio, Split
@@ -20,6 +18,7 @@ from stream.evaluation.checks.timing import Order, Pending
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from stream.evaluation.intervals import Interval
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 #: Rows of a policy's own that are enough to say anything; and how far the mean weight may be from 1.
-_EFFECTIVE, _OFF = 100.0, 0.1
+_EFFECTIVE, _OFF = 200.0, 0.1
+#: The share of all weight that one impression may have.
+_ALONE = 0.02
 #: Impressions that earned something, and members.
 _TAKEN, _MEMBERS = 30, 50
 
@@ -79,7 +80,12 @@ class Checks:
             check.see(batch, expected)
 
     def findings(
-        self, rows: int, weights: Mapping[str, Interval], effective: Mapping[str, float], members: int
+        self,
+        rows: int,
+        members: int,
+        weights: Mapping[str, Interval],
+        effective: Mapping[str, float],
+        largest: Mapping[str, float],
     ) -> list[Finding]:
         """Everything found, wrong things first.
 
@@ -87,18 +93,19 @@ class Checks:
         ----------
         rows, members
             Usable impressions, and groups of members among them.
-        weights, effective
-            By policy: the mean weight, and the effective sample size.
+        weights, effective, largest
+            By policy: the mean weight, the effective sample size, and the largest weight as a share of all.
         """
         found = [finding for check in self._checks for finding in check.findings()]
-        found += _overlap(rows, weights, effective)
+        if rows:
+            found += _overlap(rows, weights, effective, largest)
         if self._taken < _TAKEN or members < _MEMBERS:
             found.append(
                 Finding(
                     "too-few",
                     False,
-                    f"{self._taken} impressions of {members} members earned anything: too few to say anything; "
-                    "intervals are narrower than they should be",
+                    f"{self._taken} impressions earned anything, and {members} members were seen: too few to say "
+                    "anything, and intervals are narrower than they should be",
                 )
             )
         return sorted(found, key=lambda finding: not finding.wrong)
@@ -108,26 +115,31 @@ class Checks:
         return {name: why for check in self._checks for name, why in check.unchecked.items()}
 
 
-def _overlap(rows: int, weights: Mapping[str, Interval], effective: Mapping[str, float]) -> list[Finding]:
+def _overlap(
+    rows: int,
+    weights: Mapping[str, Interval],
+    effective: Mapping[str, float],
+    largest: Mapping[str, float],
+) -> list[Finding]:
     """Policies that want what the log hardly ever shows."""
     found = []
     for policy, samples in effective.items():
         weight = weights[policy]
         unseen = weight.value < 1.0 - _OFF and weight.high < 1.0
-        if unseen or samples < _EFFECTIVE:
-            wants = (
-                f"{share(1.0 - weight.value)} of what it wants was never shown"
-                if unseen
-                else "few rows say much of it"
-            )
-            found.append(
-                Finding(
-                    "overlap",
-                    unseen,
-                    f"too little overlap with {policy!r}: {rows:,} impressions are worth {samples:.0f} of its own "
-                    f"({wants}); do not go by its estimates",
-                )
-            )
+        if unseen:
+            why = f"{share(1.0 - weight.value)} of what it wants was never shown"
+        elif largest[policy] > _ALONE:
+            why = f"one impression alone decides {share(largest[policy])} of it"
+        elif samples < _EFFECTIVE:
+            why = "few impressions say much of it"
+        else:
+            continue
+        sentence = (
+            f"too little overlap with {policy!r}: {rows:,} impressions are worth {samples:.0f} of its own, "
+            f"and {why}; "
+            "do not go by its estimates"
+        )
+        found.append(Finding("overlap", unseen, sentence))
     return found
 
 

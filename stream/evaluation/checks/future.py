@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Nobody's taste says half of whether they will play: rates are a few per cent, and people are free.
 _CORRELATION, _EXPLAINED = 0.5, 0.5
-#: Contexts that have just changed may be so much more frequent, in odds, where something was then earned; and by so
-#: many standard errors.
+#: Contexts that have just changed may be so much more frequent, in odds, where something was then earned; and by
+#: so many standard errors.
 _ODDS, _CLEAR = 5.0, 6.0
 #: Rewarded impressions that are enough to judge by.
 _ENOUGH = 20
@@ -93,7 +93,8 @@ class Future:
             yield Finding(
                 "future",
                 True,
-                f"{share(self._before / self._rewarded)} of the rewards were known more than five minutes before their "
+                f"{share(self._before / self._rewarded)} of the rewards were known more than five minutes "
+                "before their "
                 "impressions: times or ids are mixed up",
             )
         found = self._correlated() or self._explained() or self._changed()
@@ -124,7 +125,8 @@ class Future:
         if best <= _EXPLAINED:
             return ""
         return (
-            f"contexts know what was to come: a model of earlier rows explains {share(best)} of what is earned, and no "
+            f"contexts know what was to come: a model of earlier rows explains {share(best)} of what is "
+            "earned, and no "
             "taste can say that much"
         )
 
@@ -138,7 +140,8 @@ class Future:
             return ""
         with_reward, without = (self._table[1] / np.maximum(self._table.sum(axis=0), 1.0))[::-1].tolist()
         return (
-            f"contexts know what was to come: of impressions that earned something, {share(with_reward)} have another "
+            f"contexts know what was to come: of impressions that earned something, {share(with_reward)} "
+            "have another "
             f"context than the member's last one, of the others {share(without)}; was the context looked up after "
             "the play?"
         )

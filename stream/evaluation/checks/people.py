@@ -65,8 +65,10 @@ class Bots:
         yield Finding(
             "bots",
             True,
-            f"{int(bots.sum()):,} members look or play more than people do (the median member was shown {median:g} "
-            f"artworks, the busiest {int(self._rows.max()):,}), with {share(float(of_rows))} of the impressions and "
+            f"{int(bots.sum()):,} members look or play more than people do (the median member was shown "
+            f"{median:g} "
+            f"artworks, the busiest {int(self._rows.max()):,}), with {share(float(of_rows))} of the "
+            "impressions and "
             f"{share(float(of_rewards))} of the plays: they decide what is estimated",
         )
 
@@ -119,7 +121,8 @@ class SampleRatio:
             yield Finding(
                 "sample-ratio",
                 True,
-                f"{share(part)} of the members have policy {', '.join(map(repr, strangers))}, which by the settings "
+                f"{share(part)} of the members have policy {', '.join(map(repr, strangers))}, which by the "
+                "settings "
                 "nobody has: was the split another then? (explore_share, popular_share)",
             )
             return
@@ -134,6 +137,7 @@ class SampleRatio:
             yield Finding(
                 "sample-ratio",
                 True,
-                f"sample-ratio mismatch: {members.get(worst, 0.0):.0f} members have policy {worst!r}, by the settings "
+                f"sample-ratio mismatch: {members.get(worst, 0.0):.0f} members have policy {worst!r}, by "
+                "the settings "
                 f"it should be {expected[worst]:.0f}; policies were not shown to the same kind of people",
             )

@@ -76,14 +76,16 @@ class Propensities:
             yield Finding(
                 "propensities-missing",
                 True,
-                f"{self._missing:,} impressions ({share(self._missing / self._rows)}) have no propensity and are left "
+                f"{self._missing:,} impressions ({share(self._missing / self._rows)}) have no propensity "
+                "and are left "
                 "out: if they differ from the others, all estimates are off",
             )
         if self._impossible:
             yield Finding(
                 "propensities-impossible",
                 True,
-                f"{self._impossible:,} impressions ({share(self._impossible / self._rows)}) have a propensity that is "
+                f"{self._impossible:,} impressions ({share(self._impossible / self._rows)}) have a "
+                "propensity that is "
                 "zero, negative, above 1 or no number, and are left out: what was shown had a chance",
             )
         yield from self._mismatch()
@@ -108,8 +110,10 @@ class Propensities:
             yield Finding(
                 "propensities-mismatch",
                 True,
-                f"propensities do not match what was shown: over the impressions of artwork {name!r} of {title_id!r}, "
-                f"1 / propensity adds up to {1.0 + relative[worst]:.2f} times what it should, and so it does not come "
+                f"propensities do not match what was shown: over the impressions of artwork {name!r} of "
+                f"{title_id!r}, "
+                f"1 / propensity adds up to {1.0 + relative[worst]:.2f} times what it should, and so it "
+                "does not come "
                 f"out for {len(wrong)} of {int(judged.sum())} artworks; are they those of another artwork?",
             )
         elif abs(all_off) > _TOGETHER * all_error and abs(all_relative) > _OFF:

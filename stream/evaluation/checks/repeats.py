@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Hashes that are kept; where there are more, those of half of all things are, then of a quarter …
 _MOST = 1 << 20
-#: Repeats that nobody need care about: of ids, of rows under another id, and of what was recognised at once (an app
-#: that is unsure whether an event arrived sends it again).
+#: Repeats that nobody need care about: of ids, of rows under another id, and of what was recognised at once (an
+#: app that is unsure whether an event arrived sends it again).
 _IDS, _ROWS, _AT_ONCE = 0.001, 0.005, 0.03
 
 
@@ -52,7 +52,8 @@ class DistinctSample:
 
     def _of_sample(self, hashes: Hashes) -> Hashes:
         mask = np.uint64((1 << self._level) - 1)
-        return hashes[(hashes >> np.uint64(20)) & mask == 0]
+        kept: Hashes = hashes[(hashes >> np.uint64(20)) & mask == 0]
+        return kept
 
     @property
     def repeated(self) -> float:
@@ -91,7 +92,8 @@ class Repeats:
             yield Finding(
                 "duplicates",
                 True,
-                f"{share(self._ids.repeated)} of the impressions have an id that another one had before: rows were "
+                f"{share(self._ids.repeated)} of the impressions have an id that another one had before: "
+                "rows were "
                 "written twice, and count twice",
             )
         elif self._rows.repeated > _ROWS:
@@ -105,7 +107,8 @@ class Repeats:
             yield Finding(
                 "duplicates",
                 False,
-                f"{share(self._left_out)} of the impressions came a second time soon after; they were left out, but "
+                f"{share(self._left_out)} of the impressions came a second time soon after; they were left "
+                "out, but "
                 "something sends too much",
             )
 

@@ -64,7 +64,8 @@ class Pending:
             yield Finding(
                 "rewards-pending",
                 True,
-                f"about {share(missing)} of the rewards are not in yet: the last impressions are too young. Leave them "
+                f"about {share(missing)} of the rewards are not in yet: the last impressions are too young. "
+                "Leave them "
                 f"out (--until {until:%Y-%m-%dT%H:%M}), or wait",
             )
 
@@ -90,7 +91,8 @@ class Order:
             yield Finding(
                 "order",
                 True,
-                f"{share(self._late / self._rows)} of the impressions come more than an hour after later ones: what "
+                f"{share(self._late / self._rows)} of the impressions come more than an hour after later "
+                "ones: what "
                 "learns has learned from the future; sort the log by shown_ms",
             )
 
