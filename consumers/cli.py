@@ -23,6 +23,7 @@ from consumers.commands import (
     explain,
     members,
     speed,
+    tune,
     workers,
 )
 from stream.errors import KeyartError
@@ -53,6 +54,7 @@ for command in (
 ):
     app.command()(command)
 app.command(cls=bench.Lists)(evaluate.evaluate)
+app.command(cls=bench.Lists)(tune.tune)
 app.add_typer(cluster.catalogue, name="catalogue")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 for command in (*speed.COMMANDS, bench_evaluation.evaluation):

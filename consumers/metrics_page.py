@@ -33,6 +33,11 @@ _HEAD = """\
 `keyart metrics` prints this page. A worker answers on `http://metrics_host:metrics_port/metrics`, a serving node
 on its own port, where `http_api_keys` guard it; both in Prometheus' text format. `deploy/prometheus/` has a
 configuration and the alert rules (what to do about them: [runbook](runbook.md)), `deploy/grafana/` the dashboards.
+A worker's port asks nobody for a key; it listens on 127.0.0.1 unless `metrics_host` says otherwise. An app that
+chooses by itself answers too, if it calls `consumers.serving.metrics.serve_metrics`.
+
+`make demo` says where its processes answer. `prometheus --config.file=deploy/prometheus/demo.yml` beside it asks
+them all, and shows under <http://127.0.0.1:9090/alerts> what fires.
 
 * Which process it was is the scrape's business: `job` is `learner`, `viewing`, `serving` or `app`, and `instance`
   which one. The dashboards and alerts rely on these four names.

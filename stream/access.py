@@ -84,6 +84,7 @@ ROLES: dict[str, tuple[Grant, ...]] = {
         Grant(("Write",), Kind.TRANSACTIONAL_ID, ("dead-letters.replay",)),
     ),
     "forget": (_on((topics.PLAYS,), "Write", "DescribeConfigs"),),
+    "evaluate": (_on((topics.CATALOGUE, topics.IMPRESSIONS, topics.REWARDS), "Read", "DescribeConfigs"),),
     "doctor": (
         _on(topics.ALL, "Read", "DescribeConfigs"),
         Grant(("Describe",), Kind.GROUP, ("viewing", "learner")),
@@ -103,6 +104,7 @@ USES = {
     "replay": "`keyart replay`",
     "dead-letters": "`keyart dead-letters`",
     "forget": "`keyart forget`",
+    "evaluate": "`keyart evaluate`, `keyart tune`",
     "doctor": "`keyart doctor`, `keyart explain`",
     "topics": "`keyart topics`",
 }

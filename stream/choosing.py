@@ -113,8 +113,12 @@ def score(
     factors = {space: both_moments(x) for space, x in seen.items()}
     moments = np.zeros((n, most, 2))
     moments[:, :, 1] = 1.0
-    for i, title in enumerate(titles):
-        np.dot(title.model, factors[title.space], out=moments[i, : len(title.model)])
+    if len(seen) == 1 and all(len(title.model) == most for title in titles):
+        models = np.concatenate([title.model for title in titles])
+        np.dot(models, factors[titles[0].space], out=moments.reshape(n * most, 2))
+    else:
+        for i, title in enumerate(titles):
+            np.dot(title.model, factors[title.space], out=moments[i, : len(title.model)])
     if casts is not None:
         for i, (title, cast) in enumerate(zip(titles, casts, strict=True)):
             if cast is not None:

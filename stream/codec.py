@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 import msgspec.inspect
@@ -110,23 +110,26 @@ def decode_plain(record: type[R], values: Sequence[bytes | None]) -> list[R] | N
     >>> decode_plain(Taste, [good, b"{}"]) is None
     True
     """
+    if None in values:
+        return None
+    there = cast("Sequence[bytes]", values)
+    together = b"".join(there)
+    if b"\\" in together or b"\x7f" in together or max(map(len, there), default=0) > MAX_RECORD_BYTES:
+        return None
+    brackets = together.count(b"{") + together.count(b"[")
+    if brackets - (len(there) - 1) * _fewest_brackets(record) > MAX_NESTING:
+        return None  # were all the others as flat as can be, this one could be too deep
     try:
-        together = b"".join(values)  # type: ignore[arg-type] - a TypeError where there is none
-        if b"\\" in together or b"\x7f" in together or max(map(len, values)) > MAX_RECORD_BYTES:  # type: ignore[arg-type]
-            return None
-        brackets = together.count(b"{") + together.count(b"[")
-        if brackets - (len(values) - 1) * _fewest_brackets(record) > MAX_NESTING:
-            return None  # were all the others as flat as can be, this one could be too deep
-        return list(map(decoder(record).decode, values))  # type: ignore[arg-type]
-    except (TypeError, ValueError, RecursionError, msgspec.DecodeError):
+        return list(map(decoder(record).decode, there))
+    except (ValueError, RecursionError):  # msgspec's errors, and text that is not UTF-8, are ValueErrors
         return None
 
 
 @cache
 def _fewest_brackets(record: type[Record]) -> int:
     """How many objects and lists there are at least in a record of this type, itself among them."""
-    fields = msgspec.inspect.type_info(record).fields  # type: ignore[attr-defined]
-    return 1 + sum(field.required and isinstance(field.type, _NESTED) for field in fields)
+    fields = cast("msgspec.inspect.StructType", msgspec.inspect.type_info(record)).fields
+    return 1 + sum(1 for field in fields if field.required and isinstance(field.type, _NESTED))
 
 
 def check_ids(record: Record) -> None:

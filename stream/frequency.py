@@ -29,8 +29,6 @@ _HOUR_MS = 3_600_000
 _ROWS = 4
 _FULL = 255  # a counter is a byte
 _LARGEST_WIDTH = 1 << 32
-#: Multiplied with the hash of the second part of a name: odd, its bits evenly spread (2^64 over the golden ratio).
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _mixed(hashes: Hashes) -> Hashes:
@@ -66,7 +64,7 @@ class CountMinSketch:
         self._width = width
         self._keys = np.frombuffer(key, dtype="<u8", count=2).astype(np.uint64)
         self._cells = np.zeros(_ROWS * width, dtype=np.uint8)
-        self._one_by_one = memoryview(self._cells)
+        self._one_by_one = self._cells.data
         self._added = 0
         self._step = max(width >> 6, 1)
         #: By how much a counter may be too large: other names have raised one in ten by more.
@@ -100,8 +98,8 @@ class CountMinSketch:
         if limit > _FULL:
             return np.ones(len(cells), dtype=np.bool_)
         counts = self._cells[cells]
-        least = reduce(np.minimum, counts.T)
-        counted = least < limit
+        least: NDArray[np.uint8] = reduce(np.minimum, counts.T)
+        counted: Answers = least < limit
         alone = ~self._meeting(cells)
         raised = (counts == least[:, None]) & (counted & alone)[:, None]
         self._cells[cells[raised]] += 1  # no cell is there twice
@@ -118,7 +116,8 @@ class CountMinSketch:
         shared = ordered[1:][ordered[1:] == ordered[:-1]]
         if not shared.size:
             return np.zeros(len(cells), dtype=np.bool_)
-        return reduce(np.logical_or, np.isin(cells, shared, kind="table").T)
+        meets: Answers = reduce(np.logical_or, np.isin(cells, shared, kind="table").T)
+        return meets
 
     def _add_one(self, places: list[int], limit: int) -> bool:
         cells = self._one_by_one
@@ -160,8 +159,8 @@ class HourlyLimit:
         As well; two sketches of 4 bytes times this are kept. The default is good for 500,000 members and titles an
         hour; with more of them the limit is higher.
     hash_
-        Of a text, any integer. Python's own is another one in every process (unless ``PYTHONHASHSEED`` is set),
-        and a text that is a key in a dictionary has been hashed already.
+        Of a member and a title, 64 bits. Python's own is another one in every process, unless ``PYTHONHASHSEED``
+        is set.
 
     Examples
     --------
@@ -171,7 +170,9 @@ class HourlyLimit:
     [True, True, False, True, False]
     """
 
-    def __init__(self, most: int, key: bytes, width: int = 1 << 19, *, hash_: Callable[[str], int] = hash) -> None:
+    def __init__(
+        self, most: int, key: bytes, width: int = 1 << 19, *, hash_: Callable[[tuple[str, str]], int] = hash
+    ) -> None:
         self._most = most
         self._key = key
         self._width = width
@@ -193,7 +194,8 @@ class HourlyLimit:
         allowed = np.ones(n, dtype=np.bool_)
         if not self._most or not n:
             return allowed
-        hashes = self._hashes(titles) * _SPREAD + self._hashes(members)
+        named = map(self._hash, zip(members, titles, strict=True))
+        hashes = np.fromiter(named, dtype=np.int64, count=n).view(np.uint64)
         hours = np.asarray(shown_ms) // _HOUR_MS
         latest = np.maximum.accumulate(np.maximum(hours, self._hour))
         for hour in np.unique(latest).tolist():
@@ -205,10 +207,6 @@ class HourlyLimit:
                 if those.any():
                     allowed[those] = sketch.add(hashes[those], self._most)
         return allowed
-
-    def _hashes(self, names: Sequence[str]) -> Hashes:
-        found = map(self._hash, names)
-        return np.fromiter(found, dtype=np.int64, count=len(names)).view(np.uint64)
 
     def _turn_to(self, hour: int) -> None:
         if hour > self._hour:

@@ -6,6 +6,7 @@ Whether the catalogue knows the title comes after that, and is the worker's own 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -32,11 +33,12 @@ R = TypeVar("R", Impression, RewardChange)
 _FEW = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Arrived(Generic[R]):
     """What a batch of n messages comes to: its records, and those messages that hold none.
 
-    ``messages`` and ``written_ms`` (when each was written, see :mod:`stream.event_time`) belong to ``records``.
+    ``messages`` and ``written_ms`` (when each was written, see :mod:`stream.event_time`) belong to ``records``, as
+    do the columns ``titles`` and ``shown_ms``.
     """
 
     records: Sequence[R]
@@ -44,10 +46,20 @@ class Arrived(Generic[R]):
     written_ms: Milliseconds
     refused: Sequence[tuple[Message, DecodeError]]
 
+    @cached_property
+    def titles(self) -> list[str]:
+        """Their titles."""
+        return [record.title_id for record in self.records]
+
+    @cached_property
+    def shown_ms(self) -> Milliseconds:
+        """When their impressions were shown, shape (n,)."""
+        return np.array([record.shown_ms for record in self.records], dtype=np.int64)
+
     def only(self, wanted: NDArray[np.bool_]) -> Arrived[R]:
-        """Some of the records, without the refused messages."""
+        """Some of the records."""
         if wanted.all():
-            return Arrived(self.records, self.messages, self.written_ms, ())
+            return self
         at = np.flatnonzero(wanted).tolist()
         records, messages = [self.records[i] for i in at], [self.messages[i] for i in at]
         return Arrived(records, messages, self.written_ms[wanted], ())
@@ -83,29 +95,35 @@ class Intake:
         """
         written = all_written_ms(messages, clock_ms)
         records = decode_plain(kind, [message.value for message in messages])
-        if records is not None and self._are_sound(records, messages, written):
-            return Arrived(records, messages, written, ())
+        if records is not None:
+            arrived = Arrived(records, messages, written, ())
+            if self._are_sound(arrived):
+                return arrived
         if len(messages) <= _FEW:
             return self._one_by_one(kind, messages, clock_ms, written)
         half = len(messages) // 2
         first: Arrived[R] = self.of_titles(kind, messages[:half], clock_ms)
         second: Arrived[R] = self.of_titles(kind, messages[half:], clock_ms)
+        records = list(first.records)
+        records.extend(second.records)
         return Arrived(
-            [*first.records, *second.records],
+            records,
             [*first.messages, *second.messages],
             np.concatenate([first.written_ms, second.written_ms]),
             [*first.refused, *second.refused],
         )
 
-    def _are_sound(self, records: Sequence[R], messages: Sequence[Message], written: Milliseconds) -> bool:
+    def _are_sound(self, arrived: Arrived[R]) -> bool:
         """Whether :meth:`of_title` would take every one of them."""
-        if [record.title_id.encode() for record in records] != [message.key for message in messages]:
+        if list(map(str.encode, arrived.titles)) != [message.key for message in arrived.messages]:
             return False
-        shown = np.array([record.shown_ms for record in records], dtype=np.int64)
-        if isinstance(records[0], Impression):
-            return self._limits.hold_all(shown, written)
-        credited = np.array([record.credited_ms for record in records], dtype=np.int64)
-        return self._of_rewards.hold_all(shown, written) and self._of_rewards.hold_all(credited, written)
+        if isinstance(arrived.records[0], Impression):
+            return self._limits.hold_all(arrived.shown_ms, arrived.written_ms)
+        credited = np.array([record.credited_ms for record in arrived.records], dtype=np.int64)
+        limits = self._of_rewards
+        return limits.hold_all(arrived.shown_ms, arrived.written_ms) and limits.hold_all(
+            credited, arrived.written_ms
+        )
 
     def _one_by_one(
         self, kind: type[R], messages: Sequence[Message], clock_ms: int, written: Milliseconds

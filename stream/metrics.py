@@ -262,8 +262,8 @@ class WorkerMetrics:
         for (topic, partition), records in lag.items():
             self.lag.labels(topic, partition).set(records)
             gone.discard((topic, str(partition)))
-        for topic, partition in gone:
-            self.lag.remove(topic, partition)
+        for labels in gone:
+            self.lag.remove(*labels)
 
 
 def tell_process(registry: CollectorRegistry) -> None:

@@ -85,6 +85,15 @@ def lower_triangle(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return rows, columns
 
 
+@cache
+def _symmetric(d: int) -> NDArray[np.intp]:
+    """Where each element of a symmetric matrix is, if its lower triangle is packed: shape (d, d)."""
+    rows, columns = lower_triangle(d)
+    places = np.zeros((d, d), dtype=np.intp)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return places
+
+
 def pack(matrix: Floats) -> Floats:
     """The lower triangle, row by row: shape (…, d, d) to (…, d(d+1)/2).
 
@@ -110,5 +119,4 @@ def unpack_symmetric(packed: Floats, d: int) -> Floats:
     array([[1., 2.],
            [2., 3.]])
     """
-    lower = unpack_lower(packed, d)
-    return lower + np.swapaxes(np.tril(lower, -1), -1, -2)
+    return np.take(packed, _symmetric(d), axis=-1)

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 #: Quadrature nodes a panel, from so many rivals on: the more factors a product has, the steeper it rises.
 _NODES = {0: 48, 8: 64, 24: 96}
-_WIDTH = 6.0
-#: How far apart nodes are at the most, in units of the steepest rise, and how many of them a title may have.
+_WIDTH = 6.25
+#: How far apart nodes are at the most, in units of the steepest rise there can be.
 _SPACING = 0.95
-_MOST_NODES = 64
+#: Titles that need at most so many nodes are worked out together; those that need still more, by panels.
+_MOST_NODES = 48, 512
 _ROOT = float(np.sqrt(2.0 * np.pi))
 
 
@@ -37,15 +38,11 @@ def win_probability(mean: Floats, sd: Floats, chosen: int) -> float:
 def win_probabilities(mean: Floats, sd: Floats, chosen: Ints) -> Floats:
     """The probability that one of K independent Gaussians is the largest, for n titles at once.
 
-    It is the integral over t of ``f_a(t) Π_{b≠a} Φ((t - m_b) / s_b)``, f_a the density of the chosen one. Against
-    one rival r alone it is ``Φ((m_a - m_r) / √(s_a² + s_r²))``. So what has to be integrated is what the others
-    take from that, ``f_a(t) Φ_r(t) (Π_{b≠a,r} Φ_b(t) - 1)``. With r the rival whose Φ is the last to rise, it
-    vanishes on the left where that does, and on the right where the others' Φ are 1 or the density is nothing: the
-    trapezoidal rule is exact to 1e-9 for such a function (Trefethen & Weideman 2014, "The exponentially convergent
-    trapezoidal rule", SIAM Review 56), with nodes as far apart as the steepest it can be allows. Tails are cut at
-    6 standard deviations: the probabilities of K artworks sum to 1 within 1e-9 K.
-
-    Where widths differ much (a new artwork among old ones) that would be many nodes: see :func:`_by_panels`.
+    It is the integral over t of ``f_a(t) Π_{b≠a} Φ((t - m_b) / s_b)``, f_a the density of the chosen one. On the
+    left the product vanishes, on the right the density does; for a smooth function that vanishes at both ends the
+    trapezoidal rule is exact to 1e-9 once its nodes are as close as the steepest rise it can have demands
+    (Trefethen & Weideman 2014, "The exponentially convergent trapezoidal rule", SIAM Review 56). Tails are cut at
+    6.25 standard deviations: the probabilities of K artworks sum to 1 within 1e-9 K.
 
     Parameters
     ----------
@@ -58,45 +55,50 @@ def win_probabilities(mean: Floats, sd: Floats, chosen: Ints) -> Floats:
     -------
     Shape (n,).
     """
-    count, k = mean.shape
-    first = np.arange(0, count * k, k)
-    own = first + chosen  # places among all of the page
-    m, s = mean.take(own), sd.take(own)
+    rows = np.arange(len(chosen))
+    m, s = mean[rows, chosen], sd[rows, chosen]
     reach = _WIDTH * sd
-    upper, lower = mean + reach, mean - reach
-    lo = lower.max(axis=1)
-    rivals = upper > lo[:, None]  # the rest are certain to be smaller: their factor is 1 everywhere
-    rivals.reshape(-1)[own] = False
-    last = first + np.where(rivals, lower, -np.inf).argmax(axis=1)
-    sharpness = np.where(rivals, 1.0 / sd, 0.0)
-    steepest = np.sqrt(1.0 / (s * s) + np.einsum("nk,nk->n", sharpness, sharpness))
-    found: Floats = _normal_cdf((m - mean.take(last)) / np.hypot(s, sd.take(last)))
-    found[~rivals.take(last)] = 1.0
-    others = rivals.copy()
-    others.reshape(-1)[last] = False
-    length = np.minimum(np.where(others, upper, -np.inf).max(axis=1), upper.take(own)) - lo
-    nodes = length * steepest / _SPACING
-    few = (nodes > 0.0) & (nodes <= _MOST_NODES)
-    if few.any():
-        steps = np.where(few, np.ceil(nodes), 0.0)  # each title has its own: what else is on the page is nothing to it
-        at = np.arange(steps.max() + 1.0)
-        step = np.where(few, length, 0.0) / np.maximum(steps, 1.0)
-        x = (step[:, None] / sd)[:, :, None] * at
-        x += ((lo[:, None] - mean) / sd)[:, :, None]
-        here: Floats = x.reshape(count * k, len(at))
-        density = np.exp(-0.5 * np.square(here.take(own, axis=0))) * (at <= steps[:, None])
-        here = _normal_cdf(here)
-        here[own] = 1.0
-        taken = np.multiply.reduce(here.reshape(x.shape), axis=1) - here.take(last, axis=0)
-        found += step / (s * _ROOT) * np.einsum("nt,nt->n", taken, density)
-    many = np.flatnonzero(nodes > _MOST_NODES)
-    if len(many):
-        found[many] = _by_panels(mean[many], sd[many], chosen[many], rivals[many])
+    lo = (mean - reach).max(axis=1)
+    length = m + _WIDTH * s - lo
+    sharpness = 1.0 / sd
+    sharpness *= mean + reach > lo[:, None]  # the rest are certain to be smaller: their factor is 1 everywhere
+    nodes = np.ceil(length / _SPACING * np.sqrt(np.einsum("nk,nk->n", sharpness, sharpness)))
+    found: Floats = np.zeros(len(rows))
+    least = 0.0
+    for most in _MOST_NODES:
+        some = np.flatnonzero((nodes > least) & (nodes <= most))
+        if len(some):
+            found[some] = _trapezoid(mean[some], sd[some], chosen[some], (lo[some], length[some], nodes[some]))
+        least = most
+    rest = np.flatnonzero(nodes > least)
+    if len(rest):
+        found[rest] = _by_panels(mean[rest], sd[rest], chosen[rest])
     return found
 
 
-def _by_panels(mean: Floats, sd: Floats, chosen: Ints, rivals: NDArray[np.bool_]) -> Floats:
-    """The same where Φ of one artwork is a step on the scale of another.
+def _trapezoid(mean: Floats, sd: Floats, chosen: Ints, over: tuple[Floats, Floats, Floats]) -> Floats:
+    """The integral of n titles, each from where, how far and in how many steps ``over`` says."""
+    (n, k), (lo, length, nodes) = mean.shape, over
+    at = np.arange(nodes.max() + 1.0)
+    step = length / nodes
+    # Where in the table each Φ is at each node, in this order: artworks, titles, nodes.
+    lines = np.empty((k, n, 2))
+    np.divide(_STEPS * step, sd.T, out=lines[:, :, 0])
+    np.divide(_STEPS * (lo - mean.T), sd.T, out=lines[:, :, 1])
+    lines[:, :, 1] += _STEPS * _REACH
+    place = lines.reshape(k * n, 2) @ np.stack([at, np.ones(len(at))])
+    own = chosen * n + np.arange(n)
+    deviation = place[own] / _STEPS - _REACH
+    density = np.exp(-0.5 * deviation * deviation) * (at <= nodes[:, None])  # beyond its steps nothing counts
+    factors = _from_table(place)
+    factors[own] = density
+    integral = np.multiply.reduce(factors.reshape(k, n, len(at))).sum(axis=1)
+    found: Floats = step / (sd[np.arange(n), chosen] * _ROOT) * integral
+    return found
+
+
+def _by_panels(mean: Floats, sd: Floats, chosen: Ints) -> Floats:
+    """The same where widths differ so much that Φ of one artwork is a step on the scale of another.
 
     The range is halved towards ``lo``, left of which some factor vanishes, until the narrowest step is as wide as
     the last panel: in each panel every factor that still changes is about as wide as the panel, and Gauss-Legendre
@@ -106,6 +108,8 @@ def _by_panels(mean: Floats, sd: Floats, chosen: Ints, rivals: NDArray[np.bool_]
     m, s = mean[rows, chosen], sd[rows, chosen]
     upper = mean + _WIDTH * sd
     lo, hi = (mean - _WIDTH * sd).max(axis=1), m + _WIDTH * s
+    rivals = upper > lo[:, None]
+    rivals[rows, chosen] = False
     lowest = np.where(rivals, upper, np.inf).min(axis=1)
     level = np.searchsorted(list(_NODES), np.count_nonzero(rivals, axis=1), side="right")
     found = np.zeros(len(rows))
@@ -147,16 +151,22 @@ def _integrals(
 
 
 def _normal_cdf(x: Floats) -> Floats:
-    """Φ, from a table and its first two derivatives: within 1e-9, and quicker than SciPy's."""
-    place = np.clip(x * _STEPS, -_REACH * _STEPS, _REACH * _STEPS)
-    nearest = np.rint(place)
-    place -= nearest
-    index = nearest.astype(np.intp)
-    index += _REACH * _STEPS
-    value = _TABLE[2].take(index)
-    for derivative in _TABLE[1::-1]:
+    """Φ: within 1e-9, and quicker than SciPy's."""
+    return _from_table(np.maximum(_STEPS * (x + _REACH), 0.0))
+
+
+def _from_table(place: Floats) -> Floats:
+    """Φ of a number that lies so many steps, not less than none, right of where the table begins.
+
+    A parabola for each step. What was given is overwritten.
+    """
+    np.minimum(place, 2.0 * _REACH * _STEPS, out=place)
+    index = place.astype(np.intp)
+    place -= index
+    value: Floats = _TABLE[2].take(index)
+    for coefficient in _TABLE[1::-1]:
         value *= place
-        value += derivative.take(index)
+        value += coefficient.take(index)
     return value
 
 
@@ -164,10 +174,11 @@ _REACH, _STEPS = 7, 256
 
 
 def _table() -> list[Floats]:
-    """Φ and its first two derivatives as Taylor coefficients, at every 1/256 from -7 to 7."""
-    x = np.arange(-_REACH * _STEPS, _REACH * _STEPS + 1) / _STEPS
+    """Of each step from -7 to 7 the Taylor polynomial of Φ in its middle, as seen from its beginning."""
+    x = (np.arange(2 * _REACH * _STEPS + 1) + 0.5) / _STEPS - _REACH
     density = np.exp(-0.5 * x * x) / _ROOT
-    return [one / _STEPS**order for order, one in enumerate((ndtr(x), density, -x * density / 2.0))]
+    middle = ndtr(x), density / _STEPS, -x * density / 2.0 / _STEPS**2
+    return [middle[0] - middle[1] / 2.0 + middle[2] / 4.0, middle[1] - middle[2], middle[2]]
 
 
 _TABLE = _table()

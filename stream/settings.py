@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     popular_share: Share = Field(0.05, description="Members who get the best single artwork for everyone")
     app_share: Share = Field(
         0,
-        description="Members who get the app's own choice, to compare with; 1: everybody, and Keyart is an apprentice",
+        description="Members who get the app's own choice, to compare with; 1: everybody (an apprentice)",
     )
     uniform_floor: Share = Field(0.01, description="Share of uniform choice within the other two policies")
     exploration: float = Field(

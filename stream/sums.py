@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MAX_CELLS = 1 << 20
 #: So many cells could be added to in the time in which a row is put beside those of its artwork.
 _SORTING = 50
+#: Numbers below this are sorted several times as fast.
+_SHORT = 1 << 16
 
 
 class ArtworkSums:
@@ -61,6 +63,25 @@ class ArtworkSums:
             self._resize(max(2 * slot, 16), len(self.space))
         self.count += 1
         return slot
+
+    def put(self, slots: Slots, columns: Slots, gram: Floats, moment: Floats) -> None:
+        """Put sums in the place of those of n artworks.
+
+        Parameters
+        ----------
+        slots
+            Whose, shape (n,).
+        columns
+            What the k rows and columns of the sums are here, shape (k,); in all other columns they are 0.
+        gram, moment
+            Shapes (n, k, k) and (n, k).
+        """
+        if np.array_equal(columns, np.arange(len(self.space))):  # nearly always, and much the fastest
+            self.gram[slots], self.moment[slots] = gram, moment
+            return
+        self.gram[slots], self.moment[slots] = 0.0, 0.0
+        self.gram[slots[:, None, None], columns[:, None], columns] = gram
+        self.moment[slots[:, None], columns] = moment
 
     def widen(self, columns: Sequence[str]) -> None:
         """Append columns: what was learned so far saw them as 0. The first columns must be today's."""
@@ -100,7 +121,7 @@ class ArtworkSums:
             # What either way adds up to in cells, with the cost of sorting a row in cells (measured).
             artworks = np.count_nonzero(np.bincount(slots[members]))
             dense = artworks * d * d + _SORTING * len(members) < len(members) * given * given
-            step = max(_MAX_CELLS // (d * d if dense else given * given), 1)
+            step = max(_MAX_CELLS // (d if dense else given * given), 1)
             for start in range(0, len(members), step):
                 some = members[start : start + step]
                 c, v = columns[start : start + step], values[start : start + step]
@@ -120,17 +141,25 @@ class ArtworkSums:
 
     def _add_dense(self, slots: Slots, columns: Slots, values: Floats, weights: Floats | None) -> None:
         """Rows with few zeros: those of one artwork together are a matrix, whose square is one product."""
-        order = np.argsort(slots, kind="stable")
-        x = np.zeros((len(slots), len(self.space)))
-        x[np.arange(len(slots))[:, None], columns[order]] = values[order]
+        d = len(self.space)
+        order = np.argsort(slots.astype(np.uint16) if self.count <= _SHORT else slots, kind="stable")
+        if values.shape[1] == d and (columns == columns[0]).all():
+            x = np.empty((len(slots), d))
+            x[:, columns[0]] = values[order]
+        else:
+            x = np.zeros((len(slots), d))
+            x[np.arange(len(slots))[:, None], columns[order]] = values[order]
         weighted = x if weights is None else x * weights[order, None]
         begins = np.flatnonzero(np.diff(slots[order], prepend=-1))
         lengths = np.diff(begins, append=len(slots))
+        at_once = max(_MAX_CELLS // (d * d), 1)
         for length in np.unique(lengths).tolist():
-            starts = begins[lengths == length]
-            places = starts[:, None] + np.arange(length)
-            products = np.matmul(weighted[places].transpose(0, 2, 1), x[places])
-            self.gram[slots[order[starts]]] += products  # each artwork is there once
+            those = begins[lengths == length]
+            for start in range(0, len(those), at_once):
+                first = those[start : start + at_once]
+                places = first[:, None] + np.arange(length)
+                products = np.matmul(weighted[places].transpose(0, 2, 1), x[places])
+                self.gram[slots[order[first]]] += products  # each artwork is there once
 
     def learn_rewards(
         self,

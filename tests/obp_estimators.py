@@ -1,7 +1,7 @@
 """The Open Bandit Pipeline's own estimators, without what the rest of its package needs.
 
 ``import obp`` runs the whole package, which wants PyTorch and more. Its estimators are one module of NumPy; they
-are loaded by themselves here, unchanged, with a stand-in for the name ``torch`` that only checks of tensors look at.
+are loaded by themselves here, unchanged, with a stand-in for ``torch``, which only checks of tensors look at.
 """
 
 from __future__ import annotations

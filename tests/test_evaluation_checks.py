@@ -145,7 +145,7 @@ class TestOverlap:
         ("weight", "samples", "largest", "said"),
         [
             (Interval(1.0, 0.98, 1.02), 5000.0, 0.001, None),
-            (Interval(0.6, 0.5, 0.7), 5000.0, 0.001, "40 % of what it wants was never shown"),
+            (Interval(0.6, 0.5, 0.7), 5000.0, 0.001, "40 % of what it wants was hardly ever shown"),
             (Interval(1.0, 0.5, 1.5), 90.0, 0.01, "few impressions say much of it"),
             (Interval(1.0, 0.5, 1.5), 900.0, 0.07, "one impression alone decides 7 % of it"),
         ],

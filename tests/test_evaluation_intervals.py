@@ -119,29 +119,31 @@ class TestInterval:
 
 @pytest.fixture(scope="module")
 def rows():
-    """Two hundred logs of either kind, of 400 members who look three times."""
-    return {(row.log, row.policy, row.estimator): row for row in coverage.measure(200, 400)}
+    """A hundred logs of either kind, of 400 members who look three times."""
+    return {(row.log, row.policy, row.estimator): row for row in coverage.measure(100, 400)}
 
 
 class TestKnownTruth:
     """Made-up logs; ``keyart bench evaluation`` repeats this at length."""
 
     def test_intervals_hold_the_truth(self, rows):
-        """In 93 to 97 of a hundred repetitions, give or take what two hundred of them can tell."""
+        """In 95 of a hundred repetitions, as far as a hundred can tell: 2.2 is a standard error."""
         assert len(rows) == 22
-        unbiased = {key: row.covered for key, row in rows.items() if key[2] != "dm"}
-        assert all(0.915 <= covered <= 0.985 for covered in unbiased.values()), unbiased
-        assert np.mean(list(unbiased.values())) == pytest.approx(0.95, abs=0.02)
+        covered = {key: row.covered for key, row in rows.items()}
+        assert min(covered.values()) >= 0.88, covered
+        assert np.mean(list(covered.values())) == pytest.approx(0.95, abs=0.025)
 
     def test_estimates_are_not_off(self, rows):
-        """IPS and doubly robust: by less than two standard errors of two hundred repetitions."""
+        """IPS and doubly robust: by less than chance would have it in one of eight comparisons."""
         off = {key: row.bias for key, row in rows.items() if key[2] in {"ips", "dr"}}
-        assert all(abs(bias) < 2.0 for bias in off.values()), off
+        assert all(abs(bias) < 2.7 for bias in off.values()), off
+        assert all(abs(rows[key].relative) < 0.02 for key in off)
 
     def test_the_model_alone_is_off_a_little(self, rows):
-        """The direct method shrinks what it has seen little of towards the mean: by less than four per cent."""
+        """The direct method shrinks what it has seen little of towards the mean, so it says too little here."""
         relative = [row.relative for key, row in rows.items() if key[2] == "dm"]
-        assert all(-0.04 < part < 0.005 for part in relative), relative
+        assert all(-0.06 < part < 0.01 for part in relative), relative
+        assert np.mean(relative) < -0.01
 
 
 class TestRanking:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: So many titles or members are made; the others are like them under other names.
 MADE = 50
 _NOW_MS = 1_760_000_000_000
-_AT_ONCE = 500
+_AT_ONCE = 50
 _LOOKS_A_TITLE, _PLAYS_A_MEMBER = 900, 5
 
 

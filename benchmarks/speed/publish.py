@@ -10,9 +10,11 @@ import lz4.frame
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from benchmarks.arrived import Arrived
 from benchmarks.speed.measure import Bar, Report, Row, alternate, core_seconds, ratio
-from benchmarks.speed.workload import Workload, arrived
+from benchmarks.speed.workload import PREFIX, Workload, arrived
 from consumers.catalogue_view import CatalogueView
+from consumers.chooser.view import ServingView
 from consumers.learner import SharedPriorView
 from consumers.learner.publishing import Publisher
 from stream.codec import decode
@@ -22,6 +24,7 @@ from stream.metrics import WorkerMetrics
 from stream.posterior import solve, unpack_lower
 from stream.prior import priors
 from stream.records import Snapshot
+from stream.topics import SNAPSHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,10 +73,18 @@ def measure(
         return lambda: 1e6 * core_seconds(call) / count
 
     published = publish()
+    messages = _on_topic(published)
+
+    def take_in() -> None:
+        view = ServingView()
+        view.apply_catalogue(arrived(work.titles, _NOW_MS))
+        view.apply_snapshots(messages)
+
     sides = {
         "publish": each(publish),
         "solve": each(lambda: solve(*parts)),
         "loop": each(lambda: one_by_one(*parts)),
+        "intake": each(take_in),
     }
     for name, side in sides.items():
         said(f"{name}, warming up")
@@ -98,6 +109,7 @@ def measure(
         ),
         Row.of("of that: solved together", found["solve"], "µs"),
         Row.of("solved artwork by artwork, NumPy in a loop", found["loop"], "µs", ratio=over_loop),
+        Row.of("a serving node takes them in", found["intake"], "µs"),
         Row("a snapshot, JSON", size, "bytes", note=f"{artworks} artworks"),
         Row("a snapshot, LZ4 as on the topic", compressed, "bytes"),
         Row("the same posteriors as the loop's, to", differs, "", bar=_SAME),
@@ -105,11 +117,18 @@ def measure(
     report.figures |= {
         "microseconds_per_artwork": median(found["publish"]),
         "microseconds_per_artwork_solved": median(found["solve"]),
+        "microseconds_per_artwork_taken_in": median(found["intake"]),
         "ratio_loop": over_loop,
         "bytes_per_snapshot": {"json": size, "lz4": compressed},
         "difference_from_loop": differs,
     }
     return report
+
+
+def _on_topic(published: Sequence[Output]) -> list[Arrived]:
+    """What was published, as a serving node reads it."""
+    name = SNAPSHOTS.full_name(PREFIX)
+    return [Arrived(name, 0, i, _NOW_MS, one.key, one.value) for i, one in enumerate(published)]
 
 
 def publishing(work: Workload, book: TitleBook, titles: int | None = None) -> Callable[[], list[Output]]:

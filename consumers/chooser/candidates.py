@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotation
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,8 +13,6 @@ from stream.features import CAST_PREFIX
 from stream.page import Looks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stream.choice import Keys
     from stream.records import Artwork, Title
     from stream.snapshot import ServableTitle
@@ -27,7 +26,7 @@ class UnknownArtwork(KeyartError):
     """The artwork that the app shows is not in the catalogue, or not for the canvas."""
 
 
-class Candidates(Struct, frozen=True):
+class Candidates(Struct, frozen=True, dict=True):
     """K artworks that compete, ready to choose from.
 
     Attributes
@@ -42,7 +41,7 @@ class Candidates(Struct, frozen=True):
         Their hashed names, shape (K,): for a uniform choice without a snapshot.
     people
         Each one's ``cast:`` tags; None if none of them shows anybody.
-    looks
+    tags
         What each shows.
     """
 
@@ -51,7 +50,16 @@ class Candidates(Struct, frozen=True):
     snapshot: ServableTitle | None
     keys: Keys
     people: tuple[dict[str, float], ...] | None
-    looks: Looks
+    tags: tuple[Mapping[str, float], ...]
+
+    @property
+    def looks(self) -> Looks:
+        """The same, ready to compare: made when first asked for, as it takes much memory and few nodes need it.
+
+        Of two threads that ask at the same moment both make it, and one is kept.
+        """
+        found: Looks | None = self.__dict__.get("looks")
+        return found or self.__dict__.setdefault("looks", Looks(self.tags))
 
 
 class Own(Struct, frozen=True):
@@ -141,7 +149,7 @@ class ServedTitle:
     def _work_out(self, fitting: dict[str, Artwork], canvas: str | None) -> Candidates:
         snapshot = None if self.snapshot is None else self.snapshot.only(fitting)
         ids = tuple(fitting) if snapshot is None else snapshot.artwork_ids
-        tags = [fitting[name].themes for name in ids]
+        tags = tuple(fitting[name].themes for name in ids)
         people = tuple(_people(one) for one in tags)
         return Candidates(
             artwork_ids=ids,
@@ -149,7 +157,7 @@ class ServedTitle:
             snapshot=snapshot,
             keys=artwork_keys(self.title.title_id, ids),
             people=people if any(people) else None,
-            looks=Looks(tags),
+            tags=tags,
         )
 
 

@@ -15,31 +15,33 @@ from stream.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARTS = ("coverage", "ranking", "lies", "speed")
+PARTS = ("coverage", "ranking", "lies", "tune", "speed")
 
 
 def evaluation(
     part: Annotated[
-        list[str] | None, typer.Option(help="What to measure: coverage, ranking, lies, speed (all).")
+        list[str] | None, typer.Option(help="What to measure: coverage, ranking, lies, tune, speed (all).")
     ] = None,
-    repetitions: Annotated[int, typer.Option(min=2, help="Coverage: logs of each kind.")] = 200,
+    repetitions: Annotated[int, typer.Option(min=2, help="Coverage: logs of each kind.")] = 1000,
     members: Annotated[
         int, typer.Option(min=50, help="Coverage: members of each log, who look three times.")
-    ] = 2000,
+    ] = 1500,
     impressions: Annotated[int, typer.Option(min=1000, help="Ranking: of the log of uniform choice.")] = 60_000,
+    runs: Annotated[int, typer.Option(min=1, help="Tune: logs in which no settings are better.")] = 100,
     rows: Annotated[int, typer.Option(min=1000, help="Speed: of the file that is read.")] = 5_000_000,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here, for machines.")] = None,
 ) -> None:
     """Measure whether evaluation tells the truth where that is known, and how long it takes.
 
     `coverage`: how often 95 % intervals hold the truth, and whether estimates are off. `ranking`: uniform, best
-    single and contextual choice from a log of uniform choice alone. `lies`: logs that lie, and what finds them
-    out. `speed`: millions of rows, on one core.
+    single and contextual choice from a log of uniform choice. `lies`: logs that lie and what finds them. `tune`:
+    how often settings are recommended that are no better, and whether better ones are found. `speed`: millions of
+    rows, on one core.
     """
     import orjson
 
     with checkout():
-        from benchmarks.evaluation import coverage, lies, ranking, speed
+        from benchmarks.evaluation import coverage, lies, ranking, speed, tuning
     unknown = [name for name in part or () if name not in PARTS]
     if unknown:
         raise InputError(f"{unknown[0]!r} is no part: {', '.join(PARTS)}")
@@ -57,6 +59,11 @@ def evaluation(
             told = lies.measure(watch("lies"))
             found["lies"] = [row._asdict() for row in told]
             out.print(lies.table(told))
+        if "tune" in asked:
+            tried = tuning.measure(runs, 2000, watch("tune"))
+            found["tune"] = [row._asdict() for row in tried]
+            for row in tried:
+                out.print(f"where {row.logs}: {row.recommended} of {row.runs} logs saw settings recommended")
         if "speed" in asked:
             took = speed.measure(rows, watch("writing the log"))
             found["speed"] = [took._asdict()]

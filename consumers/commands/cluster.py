@@ -75,10 +75,18 @@ def withdraw(title_ids: Annotated[list[str], typer.Argument(help="Titles to with
     out.print(f"{len(title_ids)} titles withdrawn")
 
 
-def config() -> None:
+def config(
+    page: Annotated[
+        bool, typer.Option("--page", help="Print every setting with its default and bounds, as Markdown.")
+    ] = False,
+) -> None:
     """Print the settings in force, secrets masked, as a keyart.toml."""
+    from consumers import settings_page
     from stream.settings import describe
 
+    if page:
+        out.print(settings_page.page(), markup=False, highlight=False, soft_wrap=True, end="")
+        return
     out.print(describe(settings_in_force()), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -77,14 +77,16 @@ def evaluate(
         raise typer.BadParameter("give one of --topics, --log with files, --open-bandit with a folder")
     changes = parse_changes(set_ or [])
     settings = settings_in_force()
-    wanted = _wanted(since, until, only)
+    wanted = wanted_of(since, until, only)
     with ExitStack() as stack:
-        source = _source(stack, settings, topics=topics, files=log, open_bandit=(open_bandit, campaign, behaviour))
+        source = source_of(
+            stack, settings, topics=topics, files=log, open_bandit=(open_bandit, campaign, behaviour)
+        )
         found = run(
             *(source, settings, policy or (), changes),
             wanted=wanted,
             seed=seed,
-            progress=_bars(stack),
+            progress=bars(stack),
         )
     out.print(table(found))
     for line in summary(found):
@@ -103,7 +105,7 @@ def evaluate(
         raise NotToBeBelieved(f"not to be believed as it stands: {names}")
 
 
-def _wanted(since: str | None, until: str | None, only: list[str] | None) -> Wanted:
+def wanted_of(since: str | None, until: str | None, only: list[str] | None) -> Wanted:
     """Which impressions are meant.
 
     Raises
@@ -130,7 +132,7 @@ def _wanted(since: str | None, until: str | None, only: list[str] | None) -> Wan
     return Wanted(times["since"], times["until"], tuple(only or [name for name in POLICIES if name != "app"]))
 
 
-def _source(
+def source_of(
     stack: ExitStack,
     settings: Settings,
     *,
@@ -153,16 +155,16 @@ def _source(
     return OpenBandit(survey(folder or Path(), Campaign(campaign), Behaviour(behaviour)), settings)
 
 
-def _bars(stack: ExitStack) -> Callable[[str], Watch]:
+def bars(stack: ExitStack) -> Callable[[str], Watch]:
     """A bar on a terminal for each pass through the log, nothing elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bars = stack.enter_context(Progress(*columns, console=err, transient=True, disable=not err.is_terminal))
+    shown = stack.enter_context(Progress(*columns, console=err, transient=True, disable=not err.is_terminal))
 
     def begin(what: str) -> Watch:
-        task = bars.add_task(what, total=None)
-        return lambda done, total: bars.update(task, completed=done, total=total)
+        task = shown.add_task(what, total=None)
+        return lambda done, total: shown.update(task, completed=done, total=total)
 
     return begin
 

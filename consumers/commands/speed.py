@@ -123,7 +123,8 @@ def memory(
 ) -> None:
     """Measure what a title costs a learner and a serving node, and what a member costs, in bytes of memory.
 
-    Each number of titles is measured in fresh processes: by the pages that one holds, and by what it asked for.
+    Each number of titles is measured in a fresh process, by the pages that it holds; the smallest also by what was
+    asked for.
     """
     with checkout():
         from benchmarks.speed import memory as measured
@@ -166,10 +167,8 @@ def growth(
     with checkout():
         from benchmarks.speed import growth as measured
     with _saying() as said:
-        report = measured.measure(
-            *(features or (8, 16, 32, 64), artworks or (3, 9, 27), titles or (200, 2000, 20_000)),
-            *(partitions or (1, 9, 36), records, rounds, said),
-        )
+        sizes = features or (8, 16, 32, 64), artworks or (3, 9, 27), titles or (200, 2000, 20_000)
+        report = measured.measure(*sizes, partitions or (1, 9, 36), records, rounds, said)
     _show(report, json_file)
 
 

@@ -42,7 +42,7 @@ def evaluate(
     changes
         Settings of one more Keyart.
     wanted
-        Which impressions; None: all but the app's own choices, whose chances nobody knows.
+        Which impressions; None: all of them.
     seed
         Of draws and resamples.
     progress
@@ -61,7 +61,15 @@ def value(
     log: Opened, policies: Sequence[Policy], settings: Settings, seed: int = 0, progress: Progress | None = None
 ) -> Evaluated:
     """Value policies by a log that was read once; see :func:`evaluate`."""
-    checks = Checks(
+    if progress is not None:
+        log.progress = progress
+    evaluation = Evaluation(log.roster, policies, checks_of(log, settings), seed=seed)
+    return evaluation.run(batches(log.impressions(), Columns(log.roster, log.rewards)))
+
+
+def checks_of(log: Opened, settings: Settings) -> Checks:
+    """The checks that watch a log while it is read for the second time."""
+    return Checks(
         log.roster,
         log.end_ms,
         split=log.split,
@@ -69,7 +77,3 @@ def value(
         flood_plays=settings.flood_plays,
         left_out=log.left_out,
     )
-    if progress is not None:
-        log.progress = progress
-    evaluation = Evaluation(log.roster, policies, checks, seed=seed)
-    return evaluation.run(batches(log.impressions(), Columns(log.roster, log.rewards)))

@@ -12,6 +12,7 @@ from rich.text import Text
 from stream.evaluation.results import ESTIMATORS, LOGGED, Estimate
 
 if TYPE_CHECKING:
+    from consumers.evaluation.tuning import Tuned
     from stream.evaluation.intervals import Interval
     from stream.evaluation.results import Evaluated
 
@@ -101,7 +102,7 @@ def sentence(estimate: Estimate) -> str:
     return f"{estimate.policy}: {verdict}, {lift(gain)}"
 
 
-def findings(found: Evaluated) -> list[Text]:
+def findings(found: Evaluated | Tuned) -> list[Text]:
     """What speaks against believing it, and what could not be checked."""
     lines = []
     for finding in found.findings:
@@ -109,5 +110,6 @@ def findings(found: Evaluated) -> list[Text]:
         lines.append(Text.assemble((f"{finding.check}: ", style), finding.sentence))
     if not lines:
         lines.append(Text("no check found anything against it", style="green"))
-    lines += [Text(f"not checked: {name}: {why}", style="dim") for name, why in sorted(found.unchecked.items())]
+    unchecked = getattr(found, "unchecked", {})
+    lines += [Text(f"not checked: {name}: {why}", style="dim") for name, why in sorted(unchecked.items())]
     return lines

@@ -159,7 +159,7 @@ class LearnerTask:
         if topic is not IMPRESSIONS:
             return
         arrived = self._intake.of_titles(Impression, messages, self._now_ms())
-        self._fresh(arrived.only(self._book.slots(arrived.records) >= 0), told=False)
+        self._fresh(arrived.only(self._slots(arrived) >= 0), told=False)
 
     @property
     def held_bytes(self) -> int:
@@ -231,23 +231,19 @@ class LearnerTask:
         credit (setting ``title_once``), and the first of them in each hour are learned. So of a member and title
         no more rewards are learned than impressions.
         """
-        records = shown.records
-        shown_ms = np.array([record.shown_ms for record in records], dtype=np.int64)
-        reached_ms = self._intake.reached_ms(shown_ms, shown.written_ms)
+        reached_ms = self._intake.reached_ms(shown.shown_ms, shown.written_ms)
         wanted = self._recent.are_new(
-            [record.impression_id for record in records],
-            shown_ms,
+            [record.impression_id for record in shown.records],
+            shown.shown_ms,
             [message.offset for message in shown.messages],
             reached_ms,
         )
-        new = np.flatnonzero(wanted)
-        some = records if new.size == len(records) else [records[i] for i in new.tolist()]
-        wanted[new] = self._limit.allow(
-            [record.member_id for record in some], [record.title_id for record in some], reached_ms[new]
-        )
+        new, count = shown.only(wanted), int(np.count_nonzero(wanted))
+        members = [record.member_id for record in new.records]
+        wanted[wanted] = self._limit.allow(members, new.titles, reached_ms[wanted])
         if told:
-            self._metrics.duplicates.inc(len(records) - new.size)
-            self._metrics.over_limit.inc(int(new.size - np.count_nonzero(wanted)))
+            self._metrics.duplicates.inc(len(wanted) - count)
+            self._metrics.over_limit.inc(count - int(np.count_nonzero(wanted)))
         return wanted
 
     def _count_rewards(self, rewards: Sequence[RewardChange]) -> None:
@@ -259,11 +255,14 @@ class LearnerTask:
                 self._metrics.rewards.labels(policy).inc(credit)
                 self._uncounted[policy] = 0.0
 
+    def _slots(self, arrived: Arrived[R]) -> Slots:
+        return self._book.slots(arrived.titles, [record.artwork_id for record in arrived.records])
+
     def _arrived(self, kind: type[R], messages: Sequence[Message]) -> tuple[Arrived[R], Slots]:
         """The records of a batch that can be learned, and their slots; the others become dead letters."""
         arrived = self._intake.of_titles(kind, messages, self._now_ms())
         refused = list(arrived.refused)
-        slots = self._book.slots(arrived.records)
+        slots = self._slots(arrived)
         known = slots >= 0
         refreshed = False
         for i in np.flatnonzero(~known).tolist():

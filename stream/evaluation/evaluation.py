@@ -11,9 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtri
 
 from stream.evaluation import estimators
-from stream.evaluation.intervals import FEW, Interval, Resamples, group_of, jackknife, ratio_by_few
+from stream.evaluation.details import curves, titles
+from stream.evaluation.intervals import (
+    FEW,
+    LEVEL,
+    GroupSums,
+    Interval,
+    Resamples,
+    group_of,
+    jackknife,
+)
 from stream.evaluation.log import Hearing
 from stream.evaluation.results import (
     ESTIMATORS,
@@ -21,9 +31,6 @@ from stream.evaluation.results import (
     ON_POLICY,
     Estimate,
     Evaluated,
-    Series,
-    Shift,
-    TitleLift,
 )
 from stream.evaluation.reward_model import RewardModel
 from stream.evaluation.tallies import MEASURES, LogTally, Placed, PolicyTally, age_edges_ms
@@ -103,6 +110,25 @@ class Evaluation:
 
     # --- in the end
 
+    def difference(self, policy: str, other: str, *, at_once: int = 1, level: float = LEVEL) -> Interval:
+        """How much more a policy earns than another of those valued, doubly robust, of the same members.
+
+        With ``at_once`` comparisons the truth lies within all of their intervals with that confidence
+        (Bonferroni): the normal interval, by the standard deviation of the resamples.
+        """
+        by_name = {one.name: tally for one, tally in zip(self._policies, self._tallies, strict=True)}
+        rows, column = self._log.sums.of("rows"), f"dr {MEASURES[1]}"
+        sums = GroupSums(("rows", "more"))
+        sums.sums[:] = rows, by_name[policy].sums.of(column) - by_name[other].sums.of(column)
+        resamples = Resamples(rows, self._seed)
+        columns = resamples.of(sums)
+        value = resamples.ratio(columns["more"], columns["rows"]).value
+        if resamples.groups < 2:
+            return Interval(value, np.nan, np.nan)
+        spread = float((columns["more"].again / columns["rows"].again).std())
+        half = float(ndtri(1.0 - (1.0 - level) / (2.0 * at_once))) * spread
+        return Interval(value, value - half, value + half)
+
     def found(self) -> Evaluated:
         """What there is to say by now."""
         log = self._log
@@ -135,10 +161,10 @@ class Evaluation:
             match_rate={name: tally.sums.total("match") / max(rows, 1.0) for name, tally in by_name.items()},
             mean_weight=weights,
             largest_weight={name: tally.largest for name, tally in by_name.items()},
-            stretches=self._curves("stretches", 0, by_name),
-            ages=self._curves("ages", 1, by_name),
+            stretches=curves(log, by_name, "stretches", 0),
+            ages=curves(log, by_name, "ages", 1),
             age_edges_ms=age_edges_ms(self._roster),
-            titles={name: self._titles(tally) for name, tally in by_name.items()},
+            titles={name: titles(log, tally, self._roster) for name, tally in by_name.items()},
             findings=findings,
             unchecked={} if checks is None else checks.unchecked(),
             model_features=self._model.features,
@@ -196,44 +222,6 @@ class Evaluation:
             Interval(float(value), float(low), float(high)),
             Interval(float(lift), float(lift_low), float(lift_high)),
         )
-
-    def _curves(self, of: str, number: int, tallies: dict[str, PolicyTally]) -> dict[str, Series]:
-        """Mean reward by part of the log, of the log and of every policy."""
-        rows = self._log.rows_of[number].sums
-        found = {LOGGED: Series(*ratio_by_few(getattr(self._log, of).sums, rows))}
-        return found | {
-            name: Series(*ratio_by_few(getattr(tally, of).sums, rows)) for name, tally in tallies.items()
-        }
-
-    def _titles(self, tally: PolicyTally) -> list[TitleLift]:
-        """What the policy would have made of each title, the largest gain first."""
-        log, roster = self._log, self._roster
-        rows = log.rows_of[2].sums
-        gain, low, high = ratio_by_few(tally.titles.sums - log.titles.sums, rows)
-        logged = log.titles.sums.sum(axis=0) / np.maximum(rows.sum(axis=0), 1.0)
-        found = []
-        for offer in np.argsort(-np.nan_to_num(gain, nan=-np.inf), kind="stable").tolist():
-            count = float(rows[:, offer].sum())
-            if not count:
-                continue
-            part = slice(int(roster.starts[offer]), int(roster.starts[offer] + roster.counts[offer]))
-            shown, wanted = log.shown[part] / count, tally.shares[part] / count
-            shifts = [
-                Shift(place, float(shown[place]), float(wanted[place]))
-                for place in (int(np.argmin(wanted - shown)), int(np.argmax(wanted - shown)))
-            ]
-            found.append(
-                TitleLift(
-                    offer=offer,
-                    rows=int(count),
-                    logged=float(logged[offer]),
-                    policy=float(logged[offer] + gain[offer]),
-                    gain=Interval(float(gain[offer]), float(low[offer]), float(high[offer])),
-                    less=shifts[0],
-                    more=shifts[1],
-                )
-            )
-        return found
 
 
 def _lift(

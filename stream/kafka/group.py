@@ -13,13 +13,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import ConsumerRebalanceListener, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import FencedInstanceIdError, IllegalStateError, KafkaTimeoutError
 
 from stream.errors import BrokerUnavailable, WorkerFailed
 from stream.kafka.client import Message, consumer_options, plainly, position_of
 from stream.kafka.fencing import holders, tells_of_fencing
+from stream.kafka.unpacking import new_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +81,7 @@ class GroupReader:
             "max_poll_interval_ms": round(settings.poll_seconds * 1000),
         }
         with plainly(settings, "connecting"):
-            self._client = KafkaConsumer(**given)
+            self._client = new_consumer(**given)
             self._client.subscribe(topics=list(self._topics), listener=_Listener(self))
             # A leader that does not know the topics yet would assign nothing, and rebalance again when it does.
             self._client.topics()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.partitioner.default import murmur2
 
 from stream.errors import BrokerUnavailable
 from stream.kafka.admin import Admin
 from stream.kafka.client import Message, consumer_options, plainly, position_of
+from stream.kafka.unpacking import new_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +77,7 @@ def read_tables(
     topics = {topic.full_name(prefix): topic for topic, _ in ranges}
     ends = {TopicPartition(topic.full_name(prefix), number): end for (topic, number), (_, end) in ranges.items()}
     with plainly(settings, "connecting"):
-        consumer = KafkaConsumer(**consumer_options(settings, "tables"))
+        consumer = new_consumer(**consumer_options(settings, "tables"))
     try:
         consumer.assign(list(ends))
         for (topic, number), (begin, _) in ranges.items():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from stream.errors import BrokerUnavailable
 from stream.kafka.client import Message, consumer_options, plainly, position_of
+from stream.kafka.unpacking import new_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ class RangeReader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with plainly(settings, "connecting"):
-            self._client = KafkaConsumer(**consumer_options(settings, "restore"))
+            self._client = new_consumer(**consumer_options(settings, "restore"))
 
     def read(
         self,

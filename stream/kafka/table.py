@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from stream.errors import BrokerUnavailable
 from stream.kafka.client import Message, consumer_options, plainly, position_of
+from stream.kafka.unpacking import new_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,7 @@ class TableReader:
         self._apply = {topic.full_name(settings.topic_prefix): apply for topic, apply in tables.items()}
         self._partitions = {topic: range(counts[topic.name]) for topic in tables}
         with plainly(settings, "connecting"):
-            self._client = KafkaConsumer(**consumer_options(settings, "table"))
+            self._client = new_consumer(**consumer_options(settings, "table"))
             places = [
                 TopicPartition(topic.full_name(settings.topic_prefix), partition)
                 for topic, partitions in self._partitions.items()

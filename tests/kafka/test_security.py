@@ -294,6 +294,7 @@ def test_nobody_writes_what_is_not_theirs(of_role: Callable[..., Settings]) -> N
         "replay": {"catalogue", *inputs},
         "dead-letters": {"rewards", "dead-letters", *inputs},
         "forget": {"plays"},
+        "evaluate": set(),
         "doctor": set(),
         "topics": set(),
     }

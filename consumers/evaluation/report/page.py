@@ -166,7 +166,9 @@ def _titles(found: Evaluated) -> str:
     lifts = [one for one in found.titles.get(policy, ()) if one.rows >= _LEAST_ROWS and np.isfinite(one.gain.low)]
     winners = [one for one in lifts if one.gain.value > 0][:_TITLES]
     losers = [one for one in reversed(lifts) if one.gain.value < 0][:_TITLES]
-    if not winners and not losers:
+    if lifts and not winners and not losers:
+        return '<p class="note">It differs at no title.</p>'
+    if not lifts:
         return f'<p class="note">No title has {_LEAST_ROWS} impressions or more to judge it by.</p>'
     about = (
         f"<p>Where <b>{escape(policy)}</b> differs most from what was logged, among titles with at least "

@@ -127,7 +127,7 @@ def _overlap(
         weight = weights[policy]
         unseen = weight.value < 1.0 - _OFF and weight.high < 1.0
         if unseen:
-            why = f"{share(1.0 - weight.value)} of what it wants was never shown"
+            why = f"{share(1.0 - weight.value)} of what it wants was hardly ever shown"
         elif largest[policy] > _ALONE:
             why = f"one impression alone decides {share(largest[policy])} of it"
         elif samples < _EFFECTIVE:
@@ -139,7 +139,7 @@ def _overlap(
             f"and {why}; "
             "do not go by its estimates"
         )
-        found.append(Finding("overlap", unseen, sentence))
+        found.append(Finding("overlap", unseen, sentence, policy))
     return found
 
 

@@ -26,11 +26,14 @@ class Finding(NamedTuple):
         Whether estimates are wrong by it, or only less sure than they look.
     sentence
         What a person should know.
+    policy
+        Whose estimates it is about; empty: everybody's.
     """
 
     check: str
     wrong: bool
     sentence: str
+    policy: str = ""
 
 
 class Check(Protocol):
