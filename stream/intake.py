@@ -95,7 +95,7 @@ class Intake:
         """
         written = all_written_ms(messages, clock_ms)
         records = decode_plain(kind, [message.value for message in messages])
-        if records is not None:
+        if records:
             arrived = Arrived(records, messages, written, ())
             if self._are_sound(arrived):
                 return arrived

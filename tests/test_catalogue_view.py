@@ -102,3 +102,14 @@ def test_readers_keep_what_they_hold(view):
     view.apply([tombstone("film"), *messages_of([some_title("third")])])
     assert set(held) == {"film", "series"}
     assert set(view.titles) == {"series", "third"}
+
+
+def test_names_and_weights_are_kept_once(view):
+    """Of a tag that many artworks have there is one name and one weight in memory, and each says what it said."""
+    tagged = [Artwork("face", {"comedy": 1.0, "of its own": 0.25}), Artwork("kiss", {"romance": 0.5})]
+    given = [some_title("other", tagged), some_title("another", tagged)]
+    view.apply(messages_of(given))
+    assert [view.get(title.title_id) for title in given] == given
+    kept = [one.themes for title in view.titles.values() for one in (title, *title.artworks)]
+    for held in ([name for themes in kept for name in themes], [w for themes in kept for w in themes.values()]):
+        assert len(set(map(id, held))) == len(set(held)) < len(held)

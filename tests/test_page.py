@@ -157,3 +157,19 @@ def test_people_look_alike_as_themes_do() -> None:
             chooser.follower.view.tastes[member] = some_taste(member, **{"cast:Uma Thurman": 1.0}).taste
             page = [choice.artwork_id for choice in chooser.choose_page(member, TITLES[:6])]
             assert sorted(page) == ["face", "face", "joke", "joke", "kiss", "kiss"]
+
+
+def test_what_artworks_look_like_is_worked_out_when_it_is_needed(monkeypatch):
+    """A node whose pages need not vary spares the memory; one whose pages do works each title out once."""
+    made = []
+
+    def counted(tags):
+        made.append(tags)
+        return Looks(tags)
+
+    monkeypatch.setattr(candidates, "Looks", counted)
+    for strength, expected in ((0.0, 0), (1.0, len(PAGE))):
+        with choosing(tables(), page_variety=strength) as chooser:
+            for member_id in ("ann", "ben", "eve"):
+                chooser.choose_page(member_id, PAGE)
+        assert len(made) == expected
