@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables import MemoryTables, choosing, members_of, some_snapshot, some_taste
 
+from consumers.chooser import candidates
 from stream.page import Looks, Page
 from stream.records import Artwork
 
@@ -159,17 +160,17 @@ def test_people_look_alike_as_themes_do() -> None:
             assert sorted(page) == ["face", "face", "joke", "joke", "kiss", "kiss"]
 
 
-def test_what_artworks_look_like_is_worked_out_when_it_is_needed(monkeypatch):
+def test_what_artworks_look_like_is_worked_out_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node whose pages need not vary spares the memory; one whose pages do works each title out once."""
-    made = []
+    made: list[Any] = []
 
-    def counted(tags):
+    def counted(tags: Any) -> Looks:
         made.append(tags)
         return Looks(tags)
 
     monkeypatch.setattr(candidates, "Looks", counted)
-    for strength, expected in ((0.0, 0), (1.0, len(PAGE))):
+    for strength, expected in ((0.0, 0), (1.0, len(TITLES))):
         with choosing(tables(), page_variety=strength) as chooser:
-            for member_id in ("ann", "ben", "eve"):
-                chooser.choose_page(member_id, PAGE)
+            for member in PERSONAL[:3]:
+                chooser.choose_page(member, TITLES)
         assert len(made) == expected
