@@ -176,7 +176,7 @@ class Session:
                 next_checkpoint = now + job.checkpoint_seconds
                 self._show()
             if job.publish_seconds is not None and (now >= next_publish or drained):
-                self._publish(now + (3600.0 if drained else _PUBLISH_BUDGET_SECONDS))
+                self._publish(time.monotonic() + (3600.0 if drained else _PUBLISH_BUDGET_SECONDS))
                 next_publish = now + job.publish_seconds
             if drained and not self._changed:
                 break
