@@ -30,8 +30,9 @@ NAMES = {
 
 def table(found: Evaluated) -> Table:
     """Every policy by every estimator: take rate, mean reward, and the lift of the latter over the logged."""
-    shown = Table(box=SIMPLE, pad_edge=False, header_style="bold")
-    shown.add_column("policy", no_wrap=True)
+    # On a narrow terminal a policy's name is folded, and no number cut off.
+    shown = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    shown.add_column("policy", overflow="fold")
     for name in ("taken", "mean reward", "lift over logged", "worth"):
         shown.add_column(name, justify="right", no_wrap=True)
     for policy in found.policies:
