@@ -84,6 +84,7 @@ class Publication:
             return
         popular = np.stack(without_context(sums, start), axis=1)
         packed = pack(factor)
+        to_hold = self._to_hold(titles, sums, mean)
         for number, title in enumerate(titles):
             part = slice(sums.starts[number], sums.starts[number] + len(title.artworks))
             state = self._book.titles.get(title.title_id)
@@ -100,9 +101,11 @@ class Publication:
                 "factor": packed[part],
                 "popular": popular[part],
             }
-            held = self._hold(title, sums.gram[part], sums.moment[part], mean[part])
-            if held is not None:
+            held = to_hold[number]
+            if state is not None and held is not None:
                 fields["held"] = held
+                names = (artwork.artwork_id for artwork in title.artworks)
+                state.held, state.held_version = dict(zip(names, held, strict=True)), state.version
             model = {
                 "prior_precision": start.prior_precision[number],
                 "noise_precision": float(start.noise_precision[number]),
@@ -130,8 +133,8 @@ class Publication:
             raise found
         return found
 
-    def _hold(self, title: Title, gram: Floats, moment: Floats, mean: Floats) -> Floats | None:
-        """The means that a title is chosen by, shape (K, d): today's, or those of before, while these will do.
+    def _to_hold(self, titles: Sequence[Title], sums: TitleSums, mean: Floats) -> list[Floats | None]:
+        """The means that each title is chosen by, shape (K, d): today's, or those of before, while these will do.
 
         They do until members would lose more than ``hold`` of the title's take rate by them, as far as today's can
         tell; then all of them move at once. While nothing is learned of the title nothing moves. An artwork of
@@ -139,19 +142,42 @@ class Publication:
 
         None: nothing was ever learned of the title, so there is nothing that could go back and forth.
         """
-        state, hold = self._book.titles.get(title.title_id), self._book.rules.hold
-        if state is None or not hold:
-            return None
-        names = [artwork.artwork_id for artwork in title.artworks]
-        rows = [i for i, name in enumerate(names) if len(state.held.get(name, ())) == mean.shape[1]]
-        held = mean.copy()
-        if rows:
-            held[rows] = [state.held[names[i]] for i in rows]
-            earned = float(moment[:, 0].sum() / max(gram[:, 0, 0].sum(), 1.0))
-            if state.held_version != state.version and _loss(gram.sum(axis=0), mean, held) > hold * earned:
-                held = mean
-        state.held, state.held_version = dict(zip(names, held, strict=True)), state.version
-        return held
+        hold, d = self._book.rules.hold, mean.shape[1]
+        found: list[Floats | None] = [None] * len(titles)
+        moved, most = [], max(len(title.artworks) for title in titles)
+        today, before = np.zeros((2, len(titles), most, d))
+        listed = np.zeros((len(titles), most), dtype=np.bool_)
+        for number, title in enumerate(titles):
+            state = self._book.titles.get(title.title_id)
+            if state is None or not hold:
+                continue
+            names = [artwork.artwork_id for artwork in title.artworks]
+            rows = [i for i, name in enumerate(names) if len(state.held.get(name, ())) == d]
+            start = sums.starts[number]
+            held = mean[start : start + len(names)].copy()
+            if rows:
+                held[rows] = [state.held[names[i]] for i in rows]
+                if state.held_version != state.version:
+                    moved.append(number)
+                    today[number, : len(names)] = mean[start : start + len(names)]
+                    before[number, : len(names)], listed[number, : len(names)] = held, True
+            found[number] = held
+        if moved:
+            gram = np.stack([self._of_listed(titles[number], sums.gram, sums.starts[number]) for number in moved])
+            reward = np.array(
+                [self._of_listed(titles[number], sums.moment[:, 0], sums.starts[number]) for number in moved]
+            )
+            bearable = hold * reward / np.maximum(gram[:, 0, 0], 1.0)
+            lost = losses(gram, today[moved], before[moved], listed[moved])
+            for number in np.array(moved)[lost > bearable].tolist():
+                found[number] = today[number, listed[number]]
+        return found
+
+    @staticmethod
+    def _of_listed(title: Title, of_artworks: Floats, start: int) -> Floats:
+        """The sum over the artworks of a title that the catalogue lists."""
+        total: Floats = of_artworks[start : start + len(title.artworks)].sum(axis=0)
+        return total
 
     def _fields(self, title: Title, published_ms: int) -> dict[str, Any]:
         state = self._book.titles.get(title.title_id, TitleState({}))
@@ -192,24 +218,41 @@ def without_context(sums: TitleSums, start: TitlePriors) -> tuple[Floats, Floats
     return (prior * prior_mean + noise * reward) / precision, 1.0 / np.sqrt(precision)
 
 
-def _loss(gram: Floats, mean: Floats, held: Floats) -> float:
+def losses(gram: Floats, mean: Floats, held: Floats, listed: NDArray[np.bool_]) -> Floats:
     """How much reward a member loses on average who is chosen for by ``held``, if ``mean`` is right.
 
     Members are taken to be as those who were shown the title: normal, with the mean and covariance of the contexts
     that its S sums up.
+
+    Parameters
+    ----------
+    gram
+        S of n titles, shape (n, d, d).
+    mean, held
+        Weights of their artworks, shape (n, K, d).
+    listed
+        Which of the K a title has, shape (n, K).
+
+    Returns
+    -------
+    Shape (n,).
     """
-    d, count = len(gram), gram[0, 0]
-    if count <= 0.0:
-        return 0.0
-    centre = gram[0] / count
-    spread = gram / count - np.outer(centre, centre)
+    n, d = len(gram), gram.shape[-1]
+    count = gram[:, 0, 0]
+    shown = np.maximum(count, np.finfo(np.float64).tiny)[:, None]
+    centre = gram[:, 0] / shown
+    spread = gram / shown[:, :, None] - centre[:, :, None] * centre[:, None, :]
     # Of very large features that hardly differ, rounding leaves more than that, and of either sign.
-    spread[np.arange(d), np.arange(d)] += _LEAST_VARIANCE * max(1.0, float(np.diagonal(gram).max() / count))
-    contexts = centre + _draws(d) @ np.linalg.cholesky(spread).T
-    contexts[:, 0] = 1.0
-    scores = contexts @ mean.T
-    chosen = np.argmax(contexts @ held.T, axis=1)
-    return float((scores.max(axis=1) - scores[np.arange(len(scores)), chosen]).mean())
+    largest = (np.diagonal(gram, axis1=1, axis2=2) / shown).max(axis=1)
+    spread[:, np.arange(d), np.arange(d)] += _LEAST_VARIANCE * np.maximum(1.0, largest)[:, None]
+    contexts = centre[:, None] + _draws(d) @ np.swapaxes(np.linalg.cholesky(spread), 1, 2)
+    contexts[:, :, 0] = 1.0
+    scores, by_held = (
+        np.where(listed[:, None], contexts @ np.swapaxes(weights, 1, 2), -np.inf) for weights in (mean, held)
+    )
+    chosen = np.take_along_axis(scores, by_held.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+    lost: Floats = (scores.max(axis=2) - chosen).mean(axis=1)
+    return np.where(count > 0.0, lost, np.zeros(n))
 
 
 @cache
