@@ -193,12 +193,13 @@ class Publication:
     def _artworks(self, title: Title, fields: dict[str, Floats]) -> list[dict[str, Any]]:
         """Of each artwork its counts, and its row of each of the fields."""
         slots = self._book.titles.get(title.title_id, TitleState({})).slots
+        whole = {name: np.ascontiguousarray(rows) for name, rows in fields.items()}
         found = []
         for i, artwork in enumerate(title.artworks):
             about = self._book.counts(artwork.artwork_id, slots.get(artwork.artwork_id))
             if artwork.canvas is not None:
                 about["canvas"] = artwork.canvas
-            found.append(about | {name: np.ascontiguousarray(rows[i]) for name, rows in fields.items()})
+            found.append(about | {name: rows[i] for name, rows in whole.items()})
         return found
 
 
