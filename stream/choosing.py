@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.choice import floor_draws, normal_draws, propensities, seeds_of
+from stream.choice import page_draws, propensities, seeds_of
+from stream.features import CAST
 from stream.posterior import lower_triangle, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from stream.features import FeatureSpace
     from stream.page import Variety
     from stream.records import Policy
     from stream.snapshot import ServableTitle
@@ -44,7 +46,8 @@ def choose_artworks(
     titles
         n of them, in the order of the page.
     context, policy
-        What all artworks see, and which rule chooses: ``explore`` chooses uniformly, ``popular`` sees no context.
+        What all artworks see, and which rule chooses: ``explore`` chooses uniformly, ``popular`` sees no context,
+        and ``personal`` is the same where the context has nothing that a title's model knows.
     member_key, buckets
         Whose draws, and which of each title, shape (n,).
     floor
@@ -64,18 +67,18 @@ def choose_artworks(
     counts = np.array([len(title.artwork_ids) for title in titles])
     n, most = len(titles), int(counts.max())
     absent = np.arange(most) >= counts[:, None]
-    keys = np.zeros((n, most), dtype=np.uint64)
-    keys[~absent] = np.concatenate([title.keys for title in titles])
-    seeds = seeds_of(member_key, buckets)
-    z = normal_draws(seeds, keys)
+    keys = np.concatenate([title.draw_keys for title in titles])
+    if len(keys) < n * (1 + most):
+        given, keys = keys, np.zeros((n, 1 + most), dtype=np.uint64)
+        keys[np.arange(1 + most) <= counts[:, None]] = given
+    floor_u, z = page_draws(seeds_of(member_key, buckets), keys.reshape(n, 1 + most))
     z[absent] = -np.inf
     uniform = z.argmax(axis=1)
     if policy == "explore":
         return uniform, 1.0 / counts
     mean, sd = score(titles, most, context, policy, casts)
     sd = np.maximum(exploration * sd, MIN_SD)
-    title_keys = np.array([title.key for title in titles], dtype=np.uint64)
-    floored = floor_draws(seeds, title_keys) < floor
+    floored = floor_u < floor
     drawn = mean + sd * z
     if variety is None:
         places = np.where(floored, uniform, drawn.argmax(axis=1))
@@ -101,29 +104,54 @@ def score(
 ) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each artwork's expected reward, shapes (n, most).
 
-    Where a title has fewer artworks the rest is 0 and 1. See :func:`choose_artworks` for the parameters.
+    Where a title has fewer artworks the rest is 0 and 1. See :func:`choose_artworks` for the parameters. A title
+    whose model knows nothing of the context is scored as for ``popular``, see :func:`knows_nothing`.
     """
     n = len(titles)
     if policy == "popular":
         mean, sd = np.zeros((n, most)), np.ones((n, most))
-        for i, title in enumerate(titles):
-            mean[i, : len(title.artwork_ids)], sd[i, : len(title.artwork_ids)] = title.popular
+        _score_popular(mean, sd, titles, range(n))
         return mean, sd
     seen = {space: space.vector(context) for space in {title.space for title in titles}}
     factors = {space: both_moments(x) for space, x in seen.items()}
-    moments = np.zeros((n, most, 2))
-    moments[:, :, 1] = 1.0
-    if len(seen) == 1 and all(len(title.model) == most for title in titles):
-        models = np.concatenate([title.model for title in titles])
-        np.dot(models, factors[titles[0].space], out=moments.reshape(n * most, 2))
+    models = [title.model for title in titles]
+    if len(seen) == 1 and len(models) * most == sum(map(len, models)):
+        moments = np.concatenate(models) @ factors[titles[0].space]
+        moments = moments.reshape(n, most, 2)
     else:
+        moments = np.zeros((n, most, 2))
+        moments[:, :, 1] = 1.0
         for i, title in enumerate(titles):
             np.dot(title.model, factors[title.space], out=moments[i, : len(title.model)])
     if casts is not None:
         for i, (title, cast) in enumerate(zip(titles, casts, strict=True)):
             if cast is not None:
                 title.add_cast(moments[i], seen[title.space], cast)
-    return moments[:, :, 0].copy(), np.sqrt(np.maximum(moments[:, :, 1], MIN_SD * MIN_SD))
+    mean, sd = moments[:, :, 0].copy(), np.sqrt(np.maximum(moments[:, :, 1], MIN_SD * MIN_SD))
+    if any(knows_nothing(space, x) for space, x in seen.items()):
+        told = [None] * n if casts is None else casts
+        unknown = [
+            i
+            for i, (title, cast) in enumerate(zip(titles, told, strict=True))
+            if knows_nothing(title.space, seen[title.space], cast)
+        ]
+        _score_popular(mean, sd, titles, unknown)
+    return mean, sd
+
+
+def knows_nothing(space: FeatureSpace, x: Floats, cast: Sequence[float] | None = None) -> bool:
+    """Whether a context x, shape (d,), has no feature of a model's but the bias, and ``cast`` none either.
+
+    The weights of the bias alone say what a member without any taste would do. Nearly all members have one, so the
+    mean reward, whoever looks, says more of a member of whom nothing is known.
+    """
+    return not (x[1:].any() or (cast is not None and CAST in space.columns and any(cast)))
+
+
+def _score_popular(mean: Floats, sd: Floats, titles: Sequence[ServableTitle], which: Iterable[int]) -> None:
+    for i in which:
+        count = len(titles[i].artwork_ids)
+        mean[i, :count], sd[i, :count] = titles[i].popular
 
 
 def both_moments(x: Floats) -> Floats:

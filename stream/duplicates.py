@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -82,25 +82,30 @@ class RecentIds:
         through = np.maximum.accumulate(np.maximum(reached_ms, self._through_ms))
         self._through_ms = int(through[-1])
         oldest = through - self._span_ms
-        again = self._again(ids)
+        times = at_ms.tolist()
+        latest = dict(zip(ids, times, strict=True))
+        again = self._again(ids, latest)
         before: dict[str, int] = {}
         for i in (i for i, id_ in enumerate(ids) if id_ in again) if again else ():
-            id_, ms = ids[i], int(at_ms[i])
+            id_, ms = ids[i], times[i]
             last = before[id_] if id_ in before else self._last_ms(id_)
             new[i] = last < oldest[i]
             before[id_] = max(last, ms)
         kept = np.flatnonzero(at_ms >= oldest)
         if kept.size:
-            names = ids if kept.size == len(ids) else [ids[i] for i in kept.tolist()]
-            self._remember(names, at_ms[kept], offsets[kept[0]], again)
+            if again or kept.size < len(ids):
+                latest = {}
+                for i in kept.tolist():
+                    latest[ids[i]] = max(times[i], latest.get(ids[i], _NEVER))
+            self._remember(latest, int(at_ms[kept].max()), offsets[kept[0]], again)
         while self._chapters and self._chapters[0].latest_ms < oldest[-1]:
             self._chapters.popleft()
         return new
 
-    def _again(self, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are remembered, or come twice among these."""
-        distinct = set(ids)
-        again = {id_ for chapter in self._chapters for id_ in chapter.seen.keys() & distinct}
+    def _again(self, ids: Sequence[str], distinct: dict[str, int]) -> set[str]:
+        """Those of the ids that are remembered, or come twice among these: nearly always none."""
+        known = [chapter.seen for chapter in self._chapters if not chapter.seen.keys().isdisjoint(ids)]
+        again = {id_ for seen in known for id_ in seen.keys() & distinct.keys()}
         if len(distinct) < len(ids):
             named: set[str] = set()
             again.update(id_ for id_ in ids if id_ in named or named.add(id_))  # type: ignore[func-returns-value]
@@ -109,19 +114,14 @@ class RecentIds:
     def _last_ms(self, id_: str) -> int:
         return max((chapter.seen.get(id_, _NEVER) for chapter in self._chapters), default=_NEVER)
 
-    def _remember(self, ids: Sequence[str], at_ms: Milliseconds, offset: int, again: set[str]) -> None:
-        """Keep what may still answer something; of an id that comes again the latest time counts."""
+    def _remember(self, latest: Mapping[str, int], latest_ms: int, offset: int, again: set[str]) -> None:
+        """Keep what may still answer something: ids, each with the latest time that it came with."""
         if not self._chapters or self._through_ms - self._chapters[-1].begun_ms >= self._span_ms / 2:
             self._chapters.append(_Chapter(offset, self._through_ms))
-        chapter, times = self._chapters[-1], at_ms.tolist()
-        chapter.latest_ms = max(chapter.latest_ms, int(at_ms.max()))
+        chapter = self._chapters[-1]
+        chapter.latest_ms = max(chapter.latest_ms, latest_ms)
         seen = chapter.seen
-        if not again:
-            seen.update(zip(ids, times, strict=True))
-            return
-        for id_, ms in zip(ids, times, strict=True):
-            if ms > seen.get(id_, _NEVER):
-                seen[id_] = ms
+        seen.update({id_: max(ms, seen.get(id_, ms)) for id_, ms in latest.items()} if again else latest)
 
     @property
     def oldest_offset(self) -> int | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +59,7 @@ def written_ms(message: Message, clock_ms: int) -> int:
 
 def all_written_ms(messages: Sequence[Message], clock_ms: int) -> NDArray[np.int64]:
     """:func:`written_ms` of n records, shape (n,)."""
-    stamps = np.fromiter((message.timestamp for message in messages), dtype=np.int64, count=len(messages))
+    stamps = np.fromiter(map(attrgetter("timestamp"), messages), dtype=np.int64, count=len(messages))
     written = np.where(stamps < 0, clock_ms, stamps)
     for i in np.flatnonzero(stamps > clock_ms).tolist():
         written[i] = written_ms(messages[i], clock_ms)

@@ -23,10 +23,11 @@ from msgspec import Struct
 from scipy.special import ndtr
 
 from stream.choice import propensities
-from stream.choosing import MIN_SD
+from stream.choosing import MIN_SD, knows_nothing
 from stream.features import BIAS, CAST, FeatureSpace
 from stream.posterior import unpack_lower
 from stream.propensity import win_probabilities
+from stream.snapshot import popular_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,9 +127,12 @@ class Learned:
         That of the weights, shape (K, d, d).
     prior
         The weights by the shared prior alone, shape (K, d); None where that is not known.
+    popular
+        Mean and standard deviation of each artwork's reward, whoever looks, shapes (K,); None where that is not
+        known.
     """
 
-    __slots__ = ("artwork_ids", "covariance", "mean", "prior", "space")
+    __slots__ = ("artwork_ids", "covariance", "mean", "popular", "prior", "space")
 
     def __init__(
         self,
@@ -137,9 +141,11 @@ class Learned:
         mean: Floats,
         covariance: Floats,
         prior: Floats | None,
+        *,
+        popular: tuple[Floats, Floats] | None = None,
     ) -> None:
         self.artwork_ids, self.space = tuple(artwork_ids), space
-        self.mean, self.covariance, self.prior = mean, covariance, prior
+        self.mean, self.covariance, self.prior, self.popular = mean, covariance, prior, popular
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> Learned:
@@ -152,12 +158,13 @@ class Learned:
             np.array([artwork.held or artwork.mean for artwork in artworks]),
             factor @ np.swapaxes(factor, 1, 2),
             np.array([artwork.prior_mean for artwork in artworks]),
+            popular=popular_of(snapshot),
         )
 
     @classmethod
     def of_servable(cls, title: ServableTitle) -> Learned:
         """From what a node serves, which keeps no prior."""
-        return cls(title.artwork_ids, title.space, title.means, title.covariances, None)
+        return cls(title.artwork_ids, title.space, title.means, title.covariances, None, popular=title.popular)
 
     def only(self, artwork_ids: Sequence[str]) -> Learned:
         """The same of some of the artworks: those that compete."""
@@ -168,6 +175,7 @@ class Learned:
             self.mean[kept],
             self.covariance[kept],
             None if self.prior is None else self.prior[kept],
+            popular=None if self.popular is None else (self.popular[0][kept], self.popular[1][kept]),
         )
 
     def contexts(self, context: Mapping[str, float], cast: Sequence[float] | None = None) -> Floats:
@@ -188,6 +196,9 @@ def standings(
     against: str | None = None,
 ) -> tuple[Standing, ...]:
     """How every artwork stands with a member who gets a personal choice, in the catalogue's order.
+
+    For a member of whom the model knows nothing (:func:`stream.choosing.knows_nothing`) what is popular decides: a
+    model with the bias alone, of which no prior is known.
 
     Parameters
     ----------
@@ -220,6 +231,9 @@ def standings(
     >>> [(pull.feature, round(pull.effect, 2), pull.prior) for pull in couple.pulls]
     [('romance', 0.12, 0.0), ('bias', -0.02, 0.0)]
     """
+    if learned.popular is not None and knows_nothing(learned.space, learned.space.vector(context), cast):
+        mean, sd = learned.popular
+        learned = Learned(learned.artwork_ids, FeatureSpace((BIAS,)), mean[:, None], sd[:, None, None] ** 2, None)
     x = learned.contexts(context, cast)
     mean, sd = _scores(learned, x)
     prior = None if learned.prior is None else np.einsum("kd,kd->k", x, learned.prior)

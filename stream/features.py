@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, repeat
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,16 +111,16 @@ class FeatureSpace:
         # Names and values run through C alone: this is the innermost loop of a learner.
         named = map(self._index.get, chain.from_iterable(contexts), repeat(-1))
         columns = np.fromiter(named, dtype=np.intp, count=total)
-        values = np.fromiter(chain.from_iterable(c.values() for c in contexts), dtype=np.float64, count=total)
-        of = np.repeat(np.arange(n), given)
-        known = columns >= 0
+        numbers = chain.from_iterable(map(methodcaller("values"), contexts))
+        values = np.fromiter(numbers, dtype=np.float64, count=total)
+        known, lengths = columns >= 0, given
         unknown = total - int(np.count_nonzero(known))
         if unknown:
-            of, columns, values = of[known], columns[known], values[known]
-        lengths = np.bincount(of, minlength=n)
+            lengths = np.bincount(np.repeat(np.arange(n), given)[known], minlength=n)
+            columns, values = columns[known], values[known]
         starts = np.cumsum(lengths) - lengths
         groups = []
-        for k in np.unique(lengths).tolist():
+        for k in np.flatnonzero(np.bincount(lengths)).tolist():
             rows = np.flatnonzero(lengths == k)
             places = starts[rows][:, None] + np.arange(k)
             wide_columns, wide_values = np.zeros((len(rows), k + 1), dtype=np.intp), np.ones((len(rows), k + 1))

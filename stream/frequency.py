@@ -29,6 +29,7 @@ _HOUR_MS = 3_600_000
 _ROWS = 4
 _FULL = 255  # a counter is a byte
 _LARGEST_WIDTH = 1 << 32
+_MOST_AT_ONCE = (1 << 16) // _ROWS  # so many names have counters that two bytes can number
 
 
 def _mixed(hashes: Hashes) -> Hashes:
@@ -82,7 +83,7 @@ class CountMinSketch:
         start = 0
         while start < len(hashes):
             # The noise is worked out anew after so many have been counted: not within one part.
-            part = slice(start, start + self._step - self._added % self._step)
+            part = slice(start, start + min(self._step - self._added % self._step, _MOST_AT_ONCE))
             counted[part] = self._add(cells[part], most + self.noise)
             start = part.stop
         return counted
@@ -100,7 +101,7 @@ class CountMinSketch:
         counts = self._cells[cells]
         least: NDArray[np.uint8] = reduce(np.minimum, counts.T)
         counted: Answers = least < limit
-        alone = ~self._meeting(cells)
+        alone = ~self._meeting(cells, counts)
         raised = (counts == least[:, None]) & (counted & alone)[:, None]
         self._cells[cells[raised]] += 1  # no cell is there twice
         together = np.flatnonzero(~alone)
@@ -110,13 +111,22 @@ class CountMinSketch:
             self._work_out_noise()
         return counted
 
-    def _meeting(self, cells: Cells) -> Answers:
-        """Which names share a counter with another of these: what one does then matters to the next."""
-        ordered = np.sort(cells, axis=None)
-        shared = ordered[1:][ordered[1:] == ordered[:-1]]
-        if not shared.size:
-            return np.zeros(len(cells), dtype=np.bool_)
-        meets: Answers = reduce(np.logical_or, np.isin(cells, shared, kind="table").T)
+    def _meeting(self, cells: Cells, counts: NDArray[np.uint8]) -> Answers:
+        """Which names share a counter with another of these: what one does then matters to the next.
+
+        Each place writes its number into its counter, one byte after the other. Where another number is found
+        afterwards, another place wrote there too. That is a fraction of the time it takes to sort them; what the
+        counters held is put back.
+        """
+        places, held = cells.reshape(-1), self._cells
+        number, shared = np.arange(places.size), np.zeros(places.size, dtype=np.bool_)
+        for digit in (number.astype(np.uint8), (number >> 8).astype(np.uint8)):
+            held[places] = digit
+            shared |= held[places] != digit
+        held[places] = 0
+        held[places[shared]] = 1
+        meets: Answers = reduce(np.logical_or, held[cells].T != 0)
+        held[places] = counts.reshape(-1)
         return meets
 
     def _add_one(self, places: list[int], limit: int) -> bool:

@@ -13,6 +13,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -82,7 +83,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    """Says nothing of requests: a probe comes every few seconds, for ever."""
+    """Says nothing of requests, as a probe comes every few seconds, for ever; nor of callers that are silent."""
+
+    timeout = 10.0  # seconds that a caller may be silent: each holds a thread
+
+    def handle(self) -> None:
+        """Answer one request."""
+        with suppress(TimeoutError, ConnectionError):
+            super().handle()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
         """Nothing."""

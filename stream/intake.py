@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -54,7 +55,8 @@ class Arrived(Generic[R]):
     @cached_property
     def shown_ms(self) -> Milliseconds:
         """When their impressions were shown, shape (n,)."""
-        return np.array([record.shown_ms for record in self.records], dtype=np.int64)
+        times = map(attrgetter("shown_ms"), self.records)
+        return np.fromiter(times, dtype=np.int64, count=len(self.records))
 
     def only(self, wanted: NDArray[np.bool_]) -> Arrived[R]:
         """Some of the records."""
@@ -115,7 +117,8 @@ class Intake:
 
     def _are_sound(self, arrived: Arrived[R]) -> bool:
         """Whether :meth:`of_title` would take every one of them."""
-        if list(map(str.encode, arrived.titles)) != [message.key for message in arrived.messages]:
+        keys = [message.key or b"" for message in arrived.messages]
+        if "\0".join(arrived.titles).encode() != b"\0".join(keys):  # no id has such a character in it
             return False
         if isinstance(arrived.records[0], Impression):
             return self._limits.hold_all(arrived.shown_ms, arrived.written_ms)

@@ -172,6 +172,7 @@ def sums_of(fields: Mapping[str, Sequence[Sequence[float]]]) -> Floats:
 
 def _groups_of(names: Sequence[str]) -> Places:
     """:func:`group_of` of many."""
-    hashes = np.fromiter(map(crc32, map(str.encode, names)), dtype=np.uint64, count=len(names))
+    encoded = "\0".join(names).encode().split(b"\0")  # no id has such a character in it
+    hashes = np.fromiter(map(crc32, encoded), dtype=np.uint64, count=len(names))
     found: Places = ((hashes * np.uint64(_MIXER) & np.uint64(_MASK)) >> np.uint64(28)).astype(np.intp)
     return found

@@ -177,15 +177,17 @@ class Restorer:
                     raise StateMismatch(
                         f"{job.name}: the state of partition {p} stands at offset {recorded} of {name}, but the "
                         f"group has committed {committed[p][topic.name]}; going on would lose or repeat records. "
-                        "Were offsets reset, or topics restored from a copy? Reset both or neither: delete the "
-                        f"group {prefix}{job.name} and the topic {job.changelog.full_name(prefix)} to learn anew"
+                        "Were offsets reset, was the topic made anew, or restored from a copy? Put both back, or "
+                        f"delete the group {prefix}{job.name} and the topic {job.changelog.full_name(prefix)} "
+                        "with what docs/operating.md (Recover) names beside them"
                     )
                 if recorded is not None and not begin[p] <= recorded <= end[p]:
                     raise StateMismatch(
                         f"{job.name}: partition {p} of {name} holds offsets {begin[p]} to {end[p]}, but the "
                         f"state stands at {recorded}: records were deleted before they were learned, or the "
                         "topic was made anew. Lengthen its retention; to go on without them, delete the group "
-                        f"{prefix}{job.name} and the topic {job.changelog.full_name(prefix)} to learn anew"
+                        f"{prefix}{job.name} and the topic {job.changelog.full_name(prefix)} with what "
+                        "docs/operating.md (Recover) names beside them"
                     )
                 here[topic.name] = begin[p] if recorded is None else recorded
         return start

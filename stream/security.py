@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,19 +104,34 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
     else:
         context.load_default_certs()
     if certificate_file:
-        try:
-            # The password is given even if it is empty: OpenSSL would ask for it on the terminal.
-            context.load_cert_chain(
-                certificate_file, key_file or None, settings.ssl_key_password.get_secret_value()
-            )
-        except (ssl.SSLError, OSError, ValueError) as error:
-            raise ValueError(
-                f"ssl_certificate_file: {certificate_file!r} and its key {key_file or certificate_file!r} cannot "
-                f"be used ({_why(error)}); is it PEM, do they belong together, is ssl_key_password right?"
-            ) from None
+        _load_own(context, certificate_file, key_file or certificate_file, settings.ssl_key_password)
     return context
+
+
+def _load_own(context: ssl.SSLContext, certificate_file: str, key_file: str, password: SecretStr) -> None:
+    """Load this client's certificate and its key."""
+    asked = []
+
+    def ask() -> str:  # a function even if there is no password: OpenSSL would ask for it on the terminal
+        asked.append(key_file)
+        return password.get_secret_value()
+
+    try:
+        context.load_cert_chain(certificate_file, key_file, ask)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        if asked and getattr(error, "reason", None) != "KEY_VALUES_MISMATCH":
+            raise ValueError(
+                f"ssl_key_password does not open the key {key_file!r}: give the one that it was encrypted with"
+                if given(password)
+                else f"ssl_key_password is not set, but the key {key_file!r} is encrypted: give its password"
+            ) from None
+        raise ValueError(
+            f"ssl_certificate_file: {certificate_file!r} and its key {key_file!r} cannot be used "
+            f"({_why(error)}); are both PEM, and do they belong together?"
+        ) from None
 
 
 def _why(error: Exception) -> str:
     """What OpenSSL says, without the place in its source."""
-    return getattr(error, "reason", None) or getattr(error, "strerror", None) or "it is not understood"
+    said = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it is not understood"
+    return re.sub(r"^\[\w+\] | \(_ssl\.c:\d+\)$", "", said)

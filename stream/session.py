@@ -41,9 +41,12 @@ if TYPE_CHECKING:
     from stream.topics import Topic
 
 _POLL_SECONDS = 0.05
+#: Records are let gather for so long, unless as many as this were there at the last turn. A batch of ten takes a
+#: worker nearly as long as one of a hundred, and what it takes the machine to ask for them does not depend on it.
+_GATHER_SECONDS, _GATHERED = 0.02, 1_000
 _TABLE_SECONDS = 0.1
 _PUBLISH_BUDGET_SECONDS = 0.25
-MOST_HELD_BYTES = 8 * 1024 * 1024
+MOST_HELD_BYTES = 4 * 1024 * 1024
 
 log = structlog.get_logger("keyart")
 
@@ -90,6 +93,7 @@ class Session:
         self._assigned = False
         self._committer: Committer | None = None
         self._turn = 0
+        self._next_publish = 0.0
         self._lost: deque[bytes | None] = deque()
         self._open: list[Admin | TableReader | Committer | Writer | GroupReader] = []
         try:
@@ -153,9 +157,10 @@ class Session:
         job = self._job
         now = time.monotonic()
         next_checkpoint, next_tables = now + job.checkpoint_seconds, now
-        next_publish = now
+        not_before = now
         while not self._stopping():
             self._beat()
+            time.sleep(max(not_before - time.monotonic(), 0.0))
             assigned = self._group.assignment()
             if assigned is not None:
                 self._take(assigned)
@@ -164,6 +169,8 @@ class Session:
             batches = self._group.poll(_POLL_SECONDS)
             metadata = self._group.metadata()
             now = time.monotonic()
+            few = 0 < sum(len(messages) for _, _, messages in batches) < _GATHERED
+            not_before = now + _GATHER_SECONDS if few else now
             if now >= next_tables:
                 self._tables.poll(0.0)
                 next_tables = now + _TABLE_SECONDS
@@ -175,9 +182,10 @@ class Session:
                     self._checkpoint(metadata)
                 next_checkpoint = now + job.checkpoint_seconds
                 self._show()
-            if job.publish_seconds is not None and (now >= next_publish or drained):
-                self._publish(time.monotonic() + (3600.0 if drained else _PUBLISH_BUDGET_SECONDS))
-                next_publish = now + job.publish_seconds
+            if drained and job.publish_seconds is not None:
+                self._publish(time.monotonic() + 3600.0)
+            else:
+                self._publish_if_due()
             if drained and not self._changed:
                 break
         self._finish()
@@ -233,6 +241,7 @@ class Session:
         for partition, here in positions.items():
             task = self._tasks[partition]
             outputs.extend(task.checkpoint())
+            self._publish_if_due()  # it changes nothing of this, and must not wait for all of them
             outputs.append(Position(FORMAT, here, task.reread()).output(self._job.changelog, partition))
             for topic in self._job.inputs:
                 offsets[topic.full_name(self._settings.topic_prefix), partition] = here[topic.name]
@@ -256,6 +265,12 @@ class Session:
             for topic in self._job.inputs:
                 here[topic.name] = max(here[topic.name], self._group.position(topic, partition))
         return dict(here)
+
+    def _publish_if_due(self) -> None:
+        now, every = time.monotonic(), self._job.publish_seconds
+        if every is not None and now >= self._next_publish:
+            self._publish(now + _PUBLISH_BUDGET_SECONDS)
+            self._next_publish = now + every
 
     def _publish(self, deadline: float) -> None:
         while self._lost:

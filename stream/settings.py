@@ -55,7 +55,12 @@ class Settings(BaseSettings):
     """What is in force. See :func:`load` for how it comes together."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", allow_inf_nan=False, toml_file=DEFAULT_CONFIG_FILE
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # a fault of secrets must not show them
+        toml_file=DEFAULT_CONFIG_FILE,
     )
 
     # --- Kafka
@@ -64,7 +69,12 @@ class Settings(BaseSettings):
         "keyart.", pattern=r"^[a-zA-Z0-9._-]*$", max_length=100, description="Put before every topic and group"
     )
     partitions: int = Field(9, ge=1, le=10_000, description="Partitions of a topic that keyart topics creates")
-    replication_factor: int = Field(1, ge=1, le=100, description="Copies of a topic that keyart topics creates")
+    replication_factor: int = Field(
+        -1,
+        ge=-1,
+        le=100,
+        description="Copies of a topic that keyart topics creates; -1: the brokers' default.replication.factor",
+    )
     connect_seconds: Seconds = Field(15, description="How long to try to reach the cluster at start")
     session_seconds: Seconds = Field(10, description="A worker silent for so long loses its partitions")
     poll_seconds: Seconds = Field(60, description="A worker that does not poll for so long loses its partitions")
@@ -225,6 +235,13 @@ class Settings(BaseSettings):
             if found is None or not 0 < int(found[2]) <= 65535:
                 raise ValueError(f"{part.strip()!r} is not host:port")
         return ",".join(part.strip() for part in value.split(","))
+
+    @field_validator("replication_factor")
+    @classmethod
+    def _check_copies(cls, value: int) -> int:
+        if value == 0:
+            raise ValueError("a topic has at least one copy; -1 leaves it to the brokers")
+        return value
 
     @field_validator("features")
     @classmethod

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from stream.choice import artwork_keys, key_of
+from stream.choice import artwork_keys, floor_keys, key_of
 from stream.choosing import MIN_SD, choose_artworks, quadratic, score
 from stream.features import CAST, FeatureSpace
 from stream.posterior import unpack_lower, unpack_symmetric
@@ -35,8 +35,10 @@ class ServableTitle:
         The snapshot's.
     impressions
         Exact counts, shape (K,).
-    key, keys
-        The hashed names of the title and of its artworks, the latter of shape (K,).
+    key
+        The hashed name of the title.
+    draw_keys
+        What its draws are made from, see :func:`stream.choice.page_draws`: shape (1 + K,).
     space
         The d features.
     model
@@ -54,9 +56,9 @@ class ServableTitle:
 
     __slots__ = (
         "artwork_ids",
+        "draw_keys",
         "impressions",
         "key",
-        "keys",
         "learned_through_ms",
         "model",
         "popular",
@@ -85,10 +87,11 @@ class ServableTitle:
         if (np.diagonal(factor, axis1=1, axis2=2) <= 0.0).any():
             raise ValueError("a factor's diagonal is not positive: it is no Cholesky factor")
         self.model: Floats = np.concatenate([mean, quadratic(factor @ np.swapaxes(factor, 1, 2))], axis=1)
-        self.keys = artwork_keys(self.title_id, self.artwork_ids)
         self.key = key_of(self.title_id)
+        floor_key = floor_keys(np.array([self.key], dtype=np.uint64))
+        self.draw_keys = np.append(floor_key, artwork_keys(self.title_id, self.artwork_ids))
         self.impressions: Floats = np.array([float(artwork.impressions) for artwork in snapshot.artworks])
-        self.popular = _popular(snapshot) or _without_context(snapshot, self.impressions)
+        self.popular = popular_of(snapshot)
 
     def only(self, artwork_ids: Collection[str]) -> Self | None:
         """The same title with those artworks alone: itself if it has no others, None if it has none of them.
@@ -106,7 +109,7 @@ class ServableTitle:
             setattr(part, name, getattr(self, name))
         part.artwork_ids = tuple(self.artwork_ids[i] for i in kept)
         part.model = self.model[kept]
-        part.keys = self.keys[kept]
+        part.draw_keys = self.draw_keys[[0, *(1 + i for i in kept)]]
         part.impressions = self.impressions[kept]
         part.popular = self.popular[0][kept], self.popular[1][kept]
         return part
@@ -180,6 +183,17 @@ class ServableTitle:
         return int(places[0]), float(propensities[0])
 
 
+def popular_of(snapshot: Snapshot) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each artwork's reward, whoever looks, shapes (K,).
+
+    Raises
+    ------
+    ValueError
+        A number is not what one of the kind may be.
+    """
+    return _popular(snapshot) or _without_context(snapshot)
+
+
 def _popular(snapshot: Snapshot) -> tuple[Floats, Floats] | None:
     """Mean and standard deviation of each artwork's reward, whoever looks, as the learner has them."""
     if any(artwork.popular is None for artwork in snapshot.artworks):
@@ -190,7 +204,7 @@ def _popular(snapshot: Snapshot) -> tuple[Floats, Floats] | None:
     return mean, np.maximum(sd, MIN_SD)
 
 
-def _without_context(snapshot: Snapshot, impressions: Floats) -> tuple[Floats, Floats]:
+def _without_context(snapshot: Snapshot) -> tuple[Floats, Floats]:
     """The same Gaussian model with the bias as its only feature: S is the count, c the summed reward.
 
     An artwork starts from its title's mean reward: the bias of the prior alone says what a member without any
@@ -199,6 +213,7 @@ def _without_context(snapshot: Snapshot, impressions: Floats) -> tuple[Floats, F
     noise, prior = snapshot.model.noise_precision, snapshot.model.prior_precision[0]
     if not (0.0 < prior < np.inf and 0.0 < noise < np.inf):
         raise ValueError("a precision is not a positive number")
+    impressions = np.array([float(artwork.impressions) for artwork in snapshot.artworks])
     reward = np.array([artwork.reward for artwork in snapshot.artworks])
     prior_mean = np.array([artwork.prior_mean[0] for artwork in snapshot.artworks])
     if impressions.sum() > 0 and np.isfinite(prior_mean).all():

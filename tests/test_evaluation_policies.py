@@ -57,14 +57,20 @@ def heard(log, batch: Batch) -> Heard:
 class TestOurs:
     """Keyart as a policy."""
 
-    @pytest.mark.parametrize("settings", [{}, {"exploration": 1.0, "uniform_floor": 0.1}, {"hold": 0.0}])
+    @pytest.mark.parametrize(
+        "settings",
+        [{}, {"exploration": 1.0, "uniform_floor": 0.1}, {"hold": 0.0}, {"impressions_per_hour": 1}],
+        ids=str,
+    )
     def test_it_shows_what_a_node_shows_after_the_learner_has_learned_the_same(self, log, batch, settings):
         """Chances equal the propensities from a learner's snapshots, read as bytes: to 1e-5, for every artwork."""
         chosen = Settings.model_construct(**(ANY_TIME | UNLIMITED | {"shared_prior": False} | settings))
         ours = Ours("ours", chosen, log.roster)
         after = heard(log, batch)
         ours.learn(after)
-        found = ours.chances(batch.rows(np.arange(300)))
+        some = batch.rows(np.arange(300))
+        some.context[:20, 1:] = 0.0  # members without a taste
+        found = ours.chances(some)
 
         # Themes that nobody has are features of the live learner's, and say nothing.
         features = tuple(name for name in log.roster.features if name != "bias")
@@ -93,7 +99,7 @@ class TestOurs:
         }
         for row in range(300):
             record, count = batch.records[row], int(batch.count[row])
-            mean, sd = served[record.title_id].scores(record.context, "personal")
+            mean, sd = served[record.title_id].scores({} if row < 20 else record.context, "personal")
             sd = np.maximum(chosen.exploration * sd, 1e-9)
             each = np.arange(count)
             wins = win_probabilities(np.tile(mean, (count, 1)), np.tile(sd, (count, 1)), each)

@@ -92,11 +92,14 @@ def test_deviations_are_those_of_the_posterior():
     assert sum(one.best for one in found) == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("policy", ["personal", "popular"])
-def test_chances_are_the_propensities_of_choices(policy):
+@pytest.mark.parametrize(
+    ("policy", "context"),
+    [("personal", {"romance": 0.5, "comedy": 0.499}), ("popular", {}), ("personal", {"weather": 1.0})],
+    ids=["personal", "popular", "a stranger"],
+)
+def test_chances_are_the_propensities_of_choices(policy, context):
     """What an explanation calls the chance of an artwork is what a node logs when it chooses it."""
     servable = ServableTitle(some_snapshot())
-    context = {"romance": 0.5, "comedy": 0.499}
     if policy == "popular":
         found = popular_standings(servable, **RULE)
     else:
@@ -109,6 +112,23 @@ def test_chances_are_the_propensities_of_choices(policy):
         assert chances[servable.artwork_ids[place]] == pytest.approx(propensity, abs=1e-9)
     assert sum(chances.values()) == pytest.approx(1, abs=1e-6)
     assert len(seen) == 2
+
+
+def test_a_stranger_is_shown_what_is_popular():
+    """For a member of whom the model knows nothing artworks stand as with ``popular``, and the bias says why."""
+    snapshot = some_snapshot(means={"face": (0.3, 0.0, 0.0), "kiss": (0.1, 0.0, 0.0)})
+    servable = ServableTitle(snapshot)
+    expected = popular_standings(servable, **RULE)
+    for learned in (Learned.of_snapshot(snapshot), Learned.of_servable(servable)):
+        found = standings(learned.only(["face", "kiss"]), {"weather": 1.0}, **RULE)
+        assert [[pull.feature for pull in one.pulls] for one in found] == [["bias"], ["bias"]]
+        assert [one.pulls[0].effect for one in found] == pytest.approx(
+            [expected[0].mean - expected[1].mean, expected[1].mean - expected[0].mean]
+        )
+        for one, other in zip(found, expected, strict=True):
+            assert (one.mean, one.sd, one.best, one.chance) == pytest.approx(
+                (other.mean, other.sd, other.best, other.chance), abs=1e-12
+            )
 
 
 def test_a_record_and_what_is_served_of_it_say_the_same():

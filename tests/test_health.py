@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -64,6 +65,18 @@ def test_any_other_path_is_none(probed: Probed) -> None:
     status, told = probed.get("/healthz")
     assert status == 404
     assert all(path in told["error"] for path in ("/livez", "/readyz", "/metrics"))
+
+
+def test_who_says_nothing_is_hung_up_on(
+    probed: Probed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody holds a thread of a worker by a connection alone, and it is not worth a word."""
+    monkeypatch.setattr(health._Quiet, "timeout", 0.05)
+    for begun in (b"", b"GET /livez HTTP/1.1\r\nHost"):
+        with socket.create_connection(("127.0.0.1", probed.server.server_port), timeout=5) as silent:
+            silent.sendall(begun)
+            assert silent.recv(1) == b""
+    assert capsys.readouterr().err == ""
 
 
 def test_no_call_of_a_loop_takes_longer_than_its_pulse_allows() -> None:

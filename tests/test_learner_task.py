@@ -480,6 +480,25 @@ class TestCatalogue:
         assert all(snapshot.version == 0 for snapshot in published.values())
         assert bench.publish() == {}
 
+    def test_where_time_runs_out_the_most_changed_come_first_next_time(self, monkeypatch):
+        """A play of a title with few, marked last, before those that changed little; in the end all of them."""
+        clock = [1.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        busy = [f"busy-{number}" for number in range(40)]
+        bench = Bench([some_title(name) for name in (*busy, "quiet", "silent")])
+        for turn in range(30):
+            who = f"member-{turn}"
+            bench.handle(*(some_impression(f"{name}-{turn}", title_id=name, member_id=who) for name in busy))
+        played = some_impression("mine", title_id="quiet")
+        bench.handle(played)
+        assert len(bench.publish()) == 42
+        bench.handle(*(some_impression(f"{name}-again", title_id=name) for name in busy))
+        bench.handle(some_reward(played, 1.0))
+        clock[0] = 2.0
+        assert bench.publish(deadline=LONG_AGO) == {}
+        found = list(bench.publish())
+        assert (found[0], sorted(found[1:])) == ("quiet", sorted(busy))
+
     def test_a_withdrawn_title_gets_a_tombstone(self, bench):
         """Once; and when it comes back, what was learned is still there."""
         bench.handle(some_impression())

@@ -31,11 +31,12 @@ PERSONAL, POPULAR, EXPLORE = (members_of(policy, 40) for policy in ("personal", 
 
 
 def tables(scale: float = 1.0, count: int = len(TITLES)) -> MemoryTables:
-    """Titles alike, with artworks of one theme or person each; rewards are in any unit."""
+    """Titles alike, with artworks of one theme or person each, and members alike; rewards are in any unit."""
     means = {artwork_id: [value * scale for value in mean] for artwork_id, mean in MEANS.items()}
     return MemoryTables(
         *(some_title(title_id, ARTWORKS) for title_id in TITLES),
         *(some_snapshot(title_id, means, sd=0.01 * abs(scale)) for title_id in TITLES[:count]),
+        *(some_taste(member, comedy=0.1) for member in PERSONAL),
     )
 
 
@@ -155,7 +156,9 @@ def test_people_look_alike_as_themes_do() -> None:
     """An artwork of the same person is avoided, whoever likes them."""
     with choosing(tables(), page_variety=2.0, uniform_floor=0.0) as chooser:
         for member in PERSONAL:
-            chooser.follower.view.tastes[member] = some_taste(member, **{"cast:Uma Thurman": 1.0}).taste
+            chooser.follower.view.tastes[member] = some_taste(
+                member, **{"comedy": 0.1, "cast:Uma Thurman": 1.0}
+            ).taste
             page = [choice.artwork_id for choice in chooser.choose_page(member, TITLES[:6])]
             assert sorted(page) == ["face", "face", "joke", "joke", "kiss", "kiss"]
 

@@ -43,7 +43,7 @@ class TestSources:
         monkeypatch.setenv("KEYART_HTTP_PORT", "2")
         found = load(http_port=3)
         assert (found.partitions, found.min_seconds, found.http_port) == (4, 45, 3)
-        assert found.replication_factor == 1
+        assert found.replication_factor == -1
 
     def test_a_file_of_another_name(self, elsewhere, monkeypatch):
         """KEYART_CONFIG names the file; set to nothing, it is the one in the directory."""
@@ -83,6 +83,7 @@ REFUSED = [
     ("topic_prefix", "a\n", "topic_prefix: string should match pattern"),
     ("partitions", "0", "partitions: input should be greater than or equal to 1 (got '0')"),
     ("partitions", "many", "partitions: input should be a valid integer"),
+    ("replication_factor", "0", "replication_factor: a topic has at least one copy; -1 leaves it to the brokers"),
     ("worker_id", "a/b", "worker_id: string should match pattern"),
     ("session_seconds", "inf", "session_seconds: input should be a finite number (got 'inf')"),
     ("poll_seconds", "nan", "poll_seconds: input should be a finite number (got 'nan')"),
@@ -340,6 +341,13 @@ class TestSecrets:
         """Nor if it is no text."""
         (elsewhere / DEFAULT_CONFIG_FILE).write_text(f"{name} = {value}")
         assert "1234567890123456" not in complaint()
+
+    @pytest.mark.parametrize("given", [{"token_secrets": ["too short"]}, {"sasl_password": "too short"}])
+    def test_an_app_that_makes_settings_by_itself_is_not_shown_one_either(self, given):
+        """The error of the library beneath holds no value."""
+        with pytest.raises(ValidationError) as caught:
+            Settings(**given)
+        assert "too short" not in str(caught.value)
 
     def test_they_are_masked_everywhere(self, elsewhere, monkeypatch):
         """In descriptions and in representations; whoever signs gets the bytes, the signing key first."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tables import some_snapshot
 
 from stream.choice import artwork_keys, choose_uniform, draws, key_of
+from stream.choosing import score
 from stream.codec import decode, encode_fields
 from stream.learning import LearningRules, TitleBook
 from stream.model import ArtworkModel
@@ -148,7 +149,38 @@ def test_counts_may_be_of_any_size() -> None:
     """They are counts of everything ever: beyond 64 bits they are refused or served, never a crash."""
     title = ServableTitle(_with_artwork(impressions=10**25, factor=(1e-12, 0.0, 1e-12)))
     assert (title.scores({}, "popular")[1] >= MIN_SD).all()
-    assert (title.scores({}, "personal")[1] == MIN_SD).all()
+    assert (title.scores({"comedy": 1.0}, "personal")[1] == MIN_SD).all()
+
+
+class TestStrangers:
+    """A member of whom a model knows nothing is shown what the most like."""
+
+    @pytest.mark.parametrize("context", [{}, {"weather": 1.0}, {"comedy": 0.0}, {"bias": 9.0}], ids=str)
+    def test_they_are_scored_by_what_is_popular(self, context: dict[str, float]) -> None:
+        """Choices and propensities are those of ``popular``, unless one feature is known."""
+        title = ServableTitle(some_snapshot(means={"face": (0.3, 0.0, 0.0), "kiss": (0.1, 0.0, 0.0)}))
+        np.testing.assert_array_equal(title.scores(context, "personal"), title.popular)
+        for member in MEMBERS[:20]:
+            assert title.choose(context, "personal", member, 1, floor=0.1) == title.choose(
+                {}, "popular", member, 1, floor=0.1
+            )
+        known = title.scores(context | {"comedy": 0.001}, "personal")
+        assert known[0] == pytest.approx([0.3, 0.1])
+        assert known[0] != pytest.approx(title.popular[0])
+
+    def test_each_title_of_a_page_knows_its_own_features(self) -> None:
+        """Where one title knows the context and another does not, each is scored as if it were alone."""
+        model = ModelParameters((1.0,) * 2, 1.0, None)
+        artworks = [
+            ArtworkSnapshot(a, 9, 1, r, (0.0,) * 2, (0.1, r), (0.1, 0.0, 0.1)) for a, r in (("x", 1.0), ("y", 2.0))
+        ]
+        of_drama = some_snapshot(features=("bias", "drama"), model=model, artworks=tuple(artworks))
+        page = [ServableTitle(some_snapshot()), ServableTitle(of_drama)]
+        mean, sd = score(page, 2, {"comedy": 1.0}, "personal")
+        expected = page[0].scores({"comedy": 1.0}, "personal"), page[1].popular
+        for i, (mean_alone, sd_alone) in enumerate(expected):
+            assert mean[i] == pytest.approx(mean_alone)
+            assert sd[i] == pytest.approx(sd_alone)
 
 
 class TestCast:
@@ -178,7 +210,7 @@ class TestCast:
     def test_a_fan_is_shown_whom_they_like(self) -> None:
         """The same snapshot, two fans, two artworks."""
         title = ServableTitle(self.snapshot())
-        for cast, expected in (((1.0, 0.0), "travolta"), ((0.0, 1.0), "thurman")):
+        for cast, expected in (((1.0, 0.0), "travolta"), ((0.0, 1.0), "thurman")):  # with no other taste
             index, propensity = title.choose({}, "personal", 1, 1, floor=0.0, exploration=0.1, cast=cast)
             assert title.artwork_ids[index] == expected
             assert propensity > 0.99
@@ -186,6 +218,7 @@ class TestCast:
     def test_without_the_column_it_changes_nothing(self) -> None:
         """A snapshot that was learned without people is chosen from as ever."""
         title = ServableTitle(some_snapshot())
-        assert title.choose({}, "personal", 1, 1, floor=0.0) == title.choose(
-            {}, "personal", 1, 1, floor=0.0, cast=[0.5, 0.9]
-        )
+        for context in ({"comedy": 0.5}, {}):
+            assert title.choose(context, "personal", 1, 1, floor=0.0) == title.choose(
+                context, "personal", 1, 1, floor=0.0, cast=[0.5, 0.9]
+            )

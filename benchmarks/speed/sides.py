@@ -11,15 +11,14 @@ import signal
 import sys
 import threading
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.partitioner.default import murmur2
+from kafka import KafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from benchmarks.speed.out import PlainOut, cheapest, partition_of
 from benchmarks.speed.raw import WATCHED_SECONDS
 from benchmarks.speed.side import TOLD
 from benchmarks.speed.workload import Workload, settings
@@ -28,7 +27,7 @@ from consumers.learner import learner_job
 from consumers.viewing import viewing_job
 from stream.codec import encode
 from stream.kafka import Admin
-from stream.kafka.client import consumer_options, producer_options
+from stream.kafka.client import consumer_options
 from stream.metrics import WorkerMetrics
 from stream.records import Play
 from stream.topics import IMPRESSIONS, LEARNER_CHANGELOG, PLAYS
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stream.settings import Settings
-    from stream.topics import Topic
 
 #: The moment that stands in records until they are sent: no other thirteen digits in them are these.
 _THEN_MS = 1_234_567_890_123
@@ -144,7 +142,7 @@ def write(ours: Settings, titles: int, features: int, given: int, records: int) 
     shown = Workload(titles, features=features, given=given).impressions(
         records, time.time_ns() // 1_000_000 - records // 10
     )
-    out = _Out(ours)
+    out = PlainOut(ours)
     for one in shown:
         out.send(IMPRESSIONS, one.title_id, encode(one))
     out.close()
@@ -165,8 +163,9 @@ def audience(
         if number % every == 0:
             play = Play(one.impression_id, _THEN_MS, one.member_id, one.title_id, WATCHED_SECONDS, one)
             plays[number] = one.member_id, encode(play)
+            partition_of(one.member_id, ours.partitions)  # worked out now, not while others are measured
     del shown
-    then, step, out = str(_THEN_MS).encode(), max(rate // 200, 1), _Out(ours)
+    then, step, out = str(_THEN_MS).encode(), max(rate // 200, 1), cheapest(ours)
     _tell(ready=True)
     begun, begun_ms = time.monotonic(), time.time_ns() // 1_000_000
     behind = 0.0
@@ -185,33 +184,6 @@ def audience(
     took = time.monotonic() - begun
     out.close()
     _tell(done={"records": count, "seconds": took, "behind_seconds": behind})
-
-
-class _Out:
-    """A plain producer that costs the machine little: it works out a title's partition once."""
-
-    def __init__(self, ours: Settings) -> None:
-        self._client = KafkaProducer(**producer_options(ours, "bench"))
-        self._names = {topic: topic.full_name(ours.topic_prefix) for topic in (IMPRESSIONS, PLAYS)}
-        self._partitions = ours.partitions
-
-    def send(self, topic: Topic, key: str, value: bytes) -> None:
-        """Queue a record."""
-        self._client.send(
-            self._names[topic], key=key.encode(), value=value, partition=_partition(key, self._partitions)
-        )
-
-    def close(self) -> None:
-        """Deliver what is queued, and hang up."""
-        self._client.flush()
-        self._client.close()
-
-
-@lru_cache(maxsize=10_000)
-def _partition(key: str, partitions: int) -> int:
-    """Kafka's default."""
-    place: int = (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
-    return place
 
 
 ROLES: dict[str, Callable[..., None]] = {

@@ -10,6 +10,7 @@ import structlog
 from consumers.catalogue_view import CatalogueView
 from consumers.chooser.candidates import ServedTitle
 from consumers.chooser.earnings import Earnings
+from consumers.chooser.tastes import Tastes
 from stream.codec import decode, decode_key
 from stream.errors import DecodeError
 from stream.records import Snapshot, Taste, Title
@@ -46,7 +47,7 @@ class ServingView:
 
     def __init__(self) -> None:
         self.served: dict[str, ServedTitle] = {}
-        self.tastes: dict[str, dict[str, float]] = {}
+        self.tastes = Tastes()
         self.newest_snapshot_ms: int | None = None
         self.on_snapshot: Callable[[int], None] = lambda _: None
         self.earnings = Earnings()

@@ -25,6 +25,7 @@ DECISIVE = frozenset(
         "features",
         "half_life_days",
         "hold",
+        "impressions_per_hour",
         "max_jump",
         "noise_precision",
         "prior_precision",

@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from stream.evaluation.results import ESTIMATORS, LOGGED, Estimate
+from stream.evaluation.results import ESTIMATORS, LOGGED
 
 if TYPE_CHECKING:
     from consumers.evaluation.tuning import Tuned
@@ -26,6 +26,7 @@ NAMES = {
     "dm": "DM",
     "mean": "as it was",
 }
+NO_REPLAY = "says nothing of this log, it is for uniform choice among equally many artworks"
 
 
 def table(found: Evaluated) -> Table:
@@ -38,9 +39,12 @@ def table(found: Evaluated) -> Table:
     for policy in found.policies:
         names = ("mean",) if policy == LOGGED else ESTIMATORS
         if policy != LOGGED:
-            shown.add_row(policy, style="bold")
+            shown.add_row(titled(found, policy), style="bold")
         for number, estimator in enumerate(names):
             mean = found.estimate(policy, estimator, "mean reward")
+            if estimator == "replay" and not found.replay_fits:
+                shown.add_row(f"  {NAMES[estimator]}", "-", "-", "-", "-", style="dim")
+                continue
             shown.add_row(
                 policy if policy == LOGGED else f"  {NAMES[estimator]}",
                 brief(found.estimate(policy, estimator, "take rate").interval),
@@ -84,23 +88,35 @@ def lift(found: Interval) -> str:
     return f"{value:+.1f} % [{low:+.1f}, {high:+.1f}]" if np.isfinite(low) else f"{value:+.1f} %"
 
 
+def titled(found: Evaluated, policy: str) -> str:
+    """A policy's name, and whether it is one of those that the log says too little of."""
+    return f"{policy} (not to go by)" if policy in found.doubted else policy
+
+
 def summary(found: Evaluated) -> list[str]:
     """The most important things in sentences: what is sure of each policy, by the doubly robust estimate."""
-    return [sentence(found.estimate(policy)) for policy in found.policies if policy != LOGGED]
+    lines = [f"{policy}: {sentence(found, policy)}" for policy in found.policies if policy != LOGGED]
+    if not found.replay_fits:
+        lines.append(f"replay: {NO_REPLAY}")
+    if found.spoilt:
+        lines.append(f"but this log is not to be believed as it stands: {', '.join(found.spoilt)}")
+    return lines
 
 
-def sentence(estimate: Estimate) -> str:
+def sentence(found: Evaluated, policy: str) -> str:
     """What is sure of a policy."""
-    gain = estimate.lift
+    gain = found.estimate(policy).lift
     if not np.isfinite(gain.low):
-        return f"{estimate.policy}: the log does not say what it would earn"
+        return "the log does not say what it would earn"
+    if policy in found.doubted:
+        return "not to go by: the log hardly shows what it would have shown (overlap)"
     if gain.above(0.0):
         verdict = "more than was logged"
     elif gain.below(0.0):
         verdict = "less than was logged"
     else:
         verdict = "no clear difference to what was logged"
-    return f"{estimate.policy}: {verdict}, {lift(gain)}"
+    return f"{verdict}, {lift(gain)}"
 
 
 def findings(found: Evaluated | Tuned) -> list[Text]:

@@ -113,7 +113,7 @@ function personalScore(artwork, features, context, cast) {
   return { mean, sd: Math.max(Math.sqrt(square), MIN_SD) };
 }
 
-/** Without one: as the learner says, or from the counts, which older snapshots have alone. */
+/** Without one, or of a member of whom nothing is known: as the learner says, or from counts (older snapshots). */
 function popularScores(snapshot) {
   const { artworks, model } = snapshot;
   if (artworks.every((artwork) => artwork.popular)) {
@@ -248,7 +248,9 @@ export function choose({ snapshot, title, member_id, taste = {}, context = {}, c
   if (policy === "explore") return done(ids[uniform], 1 / ids.length, casts[uniform]);
   if (!competing.length) return done(ids[0], 1, 0);
 
-  const all = policy === "popular" ? popularScores(snapshot) : null;
+  const isKnown = (name) => (name === "cast" ? casts.some(Boolean) : name !== "bias" && full[name]);
+  const told = snapshot.features.some(isKnown);
+  const all = policy === "popular" || !told ? popularScores(snapshot) : null;
   const scores = competing.map((i, place) => {
     const one = all ? all[i] : personalScore(known[i], snapshot.features, full, casts[place]);
     return { mean: one.mean, sd: Math.max(rule.exploration * one.sd, MIN_SD) };

@@ -168,6 +168,7 @@ class Evaluation:
             findings=findings,
             unchecked={} if checks is None else checks.unchecked(),
             model_features=self._model.features,
+            replay_fits=log.even,
         )
 
     @staticmethod

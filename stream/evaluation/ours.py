@@ -2,14 +2,17 @@
 
 A log goes into a :class:`~stream.learning.TitleBook` as a learner would put it there, titles are published as a
 learner would publish them, and a :class:`~stream.snapshot.ServableTitle` made of what was published says what
-members would be shown. Only Kafka is left out. Of people an artwork shows nothing is learned: a log has a
-member's affinity to those on what was shown, and not to those on what might have been.
+members would be shown. Only Kafka is left out. The learner's limit on what a member teaches in an hour holds here
+too. Of people an artwork shows nothing is learned: a log has a member's affinity to those on what was shown, and
+not to those on what might have been.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import compress
 from typing import TYPE_CHECKING, cast
+from zlib import crc32
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from stream.choosing import MIN_SD
 from stream.codec import decode, encode_fields
 from stream.evaluation.chances import win_chances
 from stream.features import BIAS
+from stream.frequency import HourlyLimit
 from stream.learning import LearningRules, TitleBook
 from stream.lessons import Taught, learn_from, together
 from stream.posterior import lower_triangle
@@ -43,6 +47,8 @@ _GROWTH, _LEAST = 0.05, 5
 #: Titles solved in one go, and how far what the catalogue teaches must move for all to be published again.
 _AT_ONCE = 32
 _REPUBLISH = 0.02
+#: A learner draws its own; here the same log has to give the same.
+_LIMIT_KEY = b"the same again, "
 
 
 class Ours:
@@ -67,6 +73,7 @@ class Ours:
         wanted = settings.features or roster.features
         self._columns = [i for i, feature in enumerate(roster.features) if feature == BIAS or feature in wanted]
         self._book = TitleBook([roster.features[i] for i in self._columns], LearningRules.of(settings))
+        self._limit = HourlyLimit(settings.impressions_per_hour, _LIMIT_KEY, hash_=_hash_of)
         self._publication = Publication(self._book)
         self._lessons = PartitionLessons() if settings.shared_prior else None
         self._taught: Taught | None = None
@@ -106,6 +113,10 @@ class Ours:
             pairs = x[some][:, rows] * x[some][:, columns]
             sd = np.sqrt(np.maximum(pairs @ served.model[:, d:].T, MIN_SD * MIN_SD))
             found[some] = win_chances(x[some] @ served.means.T, np.maximum(self._exploration * sd, MIN_SD))
+        unknown = ~x[:, 1:].any(axis=1)  # see stream.choosing.knows_nothing
+        if unknown.any():
+            mean, sd = served.popular
+            found[unknown] = win_chances(mean[None], np.maximum(self._exploration * sd, MIN_SD)[None])
         return found
 
     def _offer(self, offer: int) -> tuple[ServableTitle | None, Ints]:
@@ -148,7 +159,9 @@ class Ours:
 
     def learn(self, heard: Heard) -> None:
         """Impressions at once, rewards as they come; what titles teach each other every now and then."""
-        impressions = cast("Sequence[Impression]", heard.shown.records)  # it has what a learner reads of one
+        shown = cast("Sequence[Impression]", heard.shown.records)  # it has what a learner reads of one
+        members, titles = ([record.member_id for record in shown], [record.title_id for record in shown])
+        impressions = list(compress(shown, self._limit.allow(members, titles, heard.shown.shown_ms).tolist()))
         self._book.learn_impressions(impressions)
         rewarded = heard.rewarded
         rewards = [
@@ -182,6 +195,12 @@ class Ours:
         if self._published_by is None or taught.differs_from(self._published_by, _REPUBLISH):
             self._published_by = taught
             self._outdated.update(self._served)
+
+
+def _hash_of(names: tuple[str, str]) -> int:
+    """Of a member and a title, 63 bits: the same in every process."""
+    member, title = names
+    return crc32(member.encode()) << 31 ^ crc32(title.encode())
 
 
 def _change(impression: Impression, reward: float, at_ms: int) -> RewardChange:

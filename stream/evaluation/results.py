@@ -124,6 +124,8 @@ class Evaluated:
         What could not be checked, and why.
     model_features
         How many features the reward model saw.
+    replay_fits
+        Whether any artwork was as likely as any other, of equally many: without that replay says nothing.
     """
 
     roster: Roster
@@ -141,6 +143,17 @@ class Evaluated:
     findings: Sequence[Finding]
     unchecked: Mapping[str, str]
     model_features: int
+    replay_fits: bool
+
+    @property
+    def doubted(self) -> frozenset[str]:
+        """Policies whose estimates are not to be gone by: the log hardly ever shows what they want."""
+        return frozenset(finding.policy for finding in self.findings if finding.policy)
+
+    @property
+    def spoilt(self) -> list[str]:
+        """The checks that speak against the whole log."""
+        return list(dict.fromkeys(one.check for one in self.findings if one.wrong and not one.policy))
 
     @property
     def policies(self) -> list[str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: What is measured of each impression: whether it was taken, and the reward.
 MEASURES = ("take rate", "mean reward")
+#: Propensities are written with few digits now and then.
+_EVEN = 0.01
 #: How many points a learning curve has, and a curve by age.
 CURVE, AGES = 12, 8
 
@@ -69,9 +71,16 @@ def age_edges_ms(roster: Roster) -> Floats:
 
 
 class LogTally:
-    """What the log itself did."""
+    """What the log itself did.
+
+    Attributes
+    ----------
+    even
+        Whether every choice was uniform, among equally many artworks.
+    """
 
     def __init__(self, roster: Roster) -> None:
+        self.even = bool((roster.counts == roster.most).all())
         self.sums = GroupSums(("rows", *MEASURES))
         self.stretches, self.ages, self.titles = Parts(CURVE), Parts(AGES), Parts(len(roster.offers))
         self.rows_of = Parts(CURVE), Parts(AGES), Parts(len(roster.offers))
@@ -82,6 +91,7 @@ class LogTally:
     def add(self, batch: Batch, group: Ints, placed: Placed) -> None:
         """Take in usable rows."""
         ones = np.ones(len(batch))
+        self.even = self.even and bool((np.abs(batch.propensity * batch.count - 1.0) < _EVEN).all())
         self.sums.add(group, **{"rows": ones, MEASURES[0]: batch.taken, MEASURES[1]: batch.reward})
         for part, where, rows in zip(
             (self.stretches, self.ages, self.titles),

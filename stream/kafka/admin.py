@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError
 
 from stream import topics
 from stream.errors import BrokerUnavailable, TopicError
@@ -59,7 +59,13 @@ class Admin:
         return {wanted[row["name"]]: len(row["partitions"]) for row in described if not row["error_code"]}
 
     def create(self, wanted: Iterable[Topic] = topics.ALL) -> list[Topic]:
-        """Create the topics that are missing, and wait until the cluster shows them; returns those."""
+        """Create the topics that are missing, and wait until the cluster shows them; returns those.
+
+        Raises
+        ------
+        TopicError
+            There are too few brokers for so many copies.
+        """
         settings = self._settings
         existing = self.partition_counts()
         missing = [topic for topic in wanted if topic.name not in existing]
@@ -78,6 +84,13 @@ class Admin:
                 self._client.create_topics(spec)
             except TopicAlreadyExistsError:
                 return self.create(missing)  # somebody else was quicker with some of them
+            except InvalidReplicationFactorError:
+                copies = settings.replication_factor
+                many = f"{copies} copies" if copies > 0 else "as many copies as default.replication.factor says"
+                raise TopicError(
+                    f"the cluster at {settings.bootstrap_servers} has too few brokers for topics with {many}: add "
+                    "brokers, or set replication_factor"
+                ) from None
         self._await_topics(missing)
         return missing
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from stream.settings import Settings
     from stream.topics import Topic
 
+#: How much a worker that is behind takes at once, of all partitions and of one: a few polls' worth, compressed.
+#: What was fetched is held until it is handled, and twice while it is received. A larger record comes by itself.
+_FETCHED = {"fetch_max_bytes": 2 * 1024 * 1024, "max_partition_fetch_bytes": 512 * 1024}
+
 #: The partition numbers that a worker owns now.
 Assignment = frozenset[int]
 #: Records of one partition of one topic, oldest first.
@@ -79,6 +83,7 @@ class GroupReader:
             "session_timeout_ms": session_ms,
             "heartbeat_interval_ms": max(session_ms // 5, 100),
             "max_poll_interval_ms": round(settings.poll_seconds * 1000),
+            **_FETCHED,
         }
         with plainly(settings, "connecting"):
             self._client = new_consumer(**given)

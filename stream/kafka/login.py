@@ -13,6 +13,7 @@ says that no broker answers. Two faults lead to that, and it is given a manager 
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,9 @@ from stream.security import tls_context
 
 if TYPE_CHECKING:
     from stream.settings import Settings
+
+#: Alerts by which the other side says what it thinks of this client's certificate, as OpenSSL names them.
+_ABOUT_OURS = re.compile(r"_ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA)$")
 
 
 class Refused(KafkaError):  # type: ignore[misc]
@@ -170,9 +174,17 @@ def _refusal(error: Exception) -> Exception | None:
             said = "there is no login at this port"
         case ValueError():  # of SCRAM's last step
             said = "it does not prove that it knows the password"
-    match error.__context__:  # TLS that fails is told as a broken connection
+    match _of_tls(error):
         case ssl.SSLCertVerificationError() as cause:
             said = f"its certificate is not trusted ({cause.verify_message}): is ssl_ca_file right?"
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
             said = "there is no TLS at this port"
+        case ssl.SSLError(reason=str() as reason) if _ABOUT_OURS.search(reason):
+            why = reason.rpartition("ALERT_")[2].replace("_", " ").lower()
+            said = f"it asks for a certificate that it trusts ({why}): is ssl_certificate_file right?"
     return None if said is None else Refused(said)
+
+
+def _of_tls(error: Exception) -> object:
+    """What broke a connection that is told as broken: in the handshake, or in TLS 1.3 with what comes after it."""
+    return error.__context__ or next(iter(error.args), None)

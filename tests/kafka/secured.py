@@ -22,6 +22,7 @@ from kafka.admin import (
 from waiting import until
 
 from benchmarks.apache import ApacheBroker, NoApacheKafka
+from consumers.embedded import free_port
 from stream import access
 from stream.kafka.client import options
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 ADMIN = "admin"
 #: The digest of each SCRAM user's login; the others may log in by PLAIN.
 SCRAM = "SCRAM-SHA-512"
+#: The other digest, which a port of its own takes.
+SHORTER_SCRAM = "SCRAM-SHA-256"
 _KINDS = {
     access.Kind.TOPIC: ResourceType.TOPIC,
     access.Kind.GROUP: ResourceType.GROUP,
@@ -40,6 +43,10 @@ _KINDS = {
 }
 #: A user whose name needs care on the wire.
 AWKWARD = "who=me"
+#: Who has a certificate, with an encrypted key.
+CERTIFIED = access.user_of("viewing")
+#: Who has a login by the other digest.
+SHORTER = access.user_of("learner")
 
 
 def password_of(user: str) -> str:
@@ -54,13 +61,19 @@ class SecuredBroker(ApacheBroker):
     ----------
     certificates
         The folder with ``ca.pem`` and the certificates that it has signed.
+    by_shorter_scram
+        The ``host:port`` where clients log in by SCRAM-SHA-256.
+    by_certificate
+        That where a certificate is the login: it says who shows it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.certificates = self._folder / "certificates"
+        self.by_shorter_scram = self.by_certificate = ""
         try:
-            make_certificates(self.certificates, "broker", "client")
+            make_certificates(self.certificates, "broker", "client", CERTIFIED)
+            encrypt_key(self.certificates / f"{CERTIFIED}.key", password_of(CERTIFIED))
         except BaseException:
             self.close()
             raise
@@ -73,6 +86,24 @@ class SecuredBroker(ApacheBroker):
             "sasl_username": user,
             "sasl_password": password_of(user),
             "ssl_ca_file": str(self.certificates / "ca.pem"),
+        }
+
+    def shorter_login(self) -> dict[str, Any]:
+        """What differs where one logs in by SCRAM-SHA-256."""
+        return {"bootstrap_servers": self.by_shorter_scram, "sasl_mechanism": SHORTER_SCRAM}
+
+    def certificate(self) -> dict[str, Any]:
+        """What differs where one shows a certificate."""
+        own = self.certificates / CERTIFIED
+        return {
+            "bootstrap_servers": self.by_certificate,
+            "security_protocol": "SSL",
+            "sasl_mechanism": "",
+            "sasl_username": "",
+            "sasl_password": "",
+            "ssl_certificate_file": str(own.with_suffix(".crt")),
+            "ssl_key_file": str(own.with_suffix(".key")),
+            "ssl_key_password": password_of(CERTIFIED),
         }
 
     def allow(self, settings: Settings, role: str) -> None:
@@ -100,19 +131,26 @@ class SecuredBroker(ApacheBroker):
         return self.login(ADMIN, "PLAIN")
 
     def _more_format_options(self) -> tuple[str, ...]:
-        users = [*map(access.user_of, access.ROLES), "nobody", AWKWARD]
-        return tuple(f"--add-scram={SCRAM}=[name={_quoted(user)},password={password_of(user)}]" for user in users)
+        users = [(SCRAM, user) for user in (*map(access.user_of, access.ROLES), "nobody", AWKWARD)]
+        return tuple(
+            f"--add-scram={digest}=[name={_quoted(user)},password={password_of(user)}]"
+            for digest, user in (*users, (SHORTER_SCRAM, SHORTER))
+        )
 
     def _more_properties(self, client: str, controller: str) -> dict[str, object]:
         plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
         oauth = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required"
         listener = "listener.name.secured"
+        self.by_shorter_scram, self.by_certificate = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        places = {"SECURED": client, "SHORTER": self.by_shorter_scram, "CERTIFIED": self.by_certificate}
+        listeners = ",".join(f"{name}://{place}" for name, place in places.items())
+        protocols = {"CONTROLLER": "PLAINTEXT"} | dict.fromkeys(places, "SASL_SSL") | {"CERTIFIED": "SSL"}
         who = f'username="{ADMIN}" password="{password_of(ADMIN)}" user_{ADMIN}="{password_of(ADMIN)}"'
         return {
-            "listeners": f"SECURED://{client},CONTROLLER://{controller}",
-            "advertised.listeners": f"SECURED://{client}",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,SECURED:SASL_SSL",
+            "listeners": f"{listeners},CONTROLLER://{controller}",
+            "advertised.listeners": listeners,
+            "listener.security.protocol.map": ",".join(f"{name}:{how}" for name, how in protocols.items()),
             "inter.broker.listener.name": "SECURED",
             "sasl.mechanism.inter.broker.protocol": "PLAIN",
             f"{listener}.sasl.enabled.mechanisms": f"PLAIN,{SCRAM},OAUTHBEARER",
@@ -125,6 +163,10 @@ class SecuredBroker(ApacheBroker):
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": self.certificates / "ca.pem",
             "ssl.client.auth": "requested",
+            "listener.name.shorter.sasl.enabled.mechanisms": SHORTER_SCRAM,
+            f"listener.name.shorter.{SHORTER_SCRAM.lower()}.sasl.jaas.config": f"{scram};",
+            "listener.name.certified.ssl.client.auth": "required",
+            "ssl.principal.mapping.rules": "RULE:^CN=([^,]+)$/$1/",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             # The node's own controller and broker meet on a port that no client is told of.
             "super.users": f"User:{ADMIN};User:ANONYMOUS",
@@ -168,20 +210,30 @@ def unsigned_token(user: str, now_seconds: float, lives_seconds: float = 3600) -
     return b".".join(parts).decode() + "."
 
 
-def make_certificates(folder: Path, *names: str) -> None:
-    """An authority (``ca.pem``), and certificates that it has signed, each with its key in ``<name>.pem``."""
+def encrypt_key(key: Path, password: str) -> None:
+    """Let a private key be opened by a password alone from now on."""
+    encrypted = key.with_suffix(".encrypted")
+    _openssl(
+        key.parent, "pkcs8", "-topk8", "-in", key.name, "-out", encrypted.name, "-passout", f"pass:{password}"
+    )
+    encrypted.replace(key)
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         raise NoApacheKafka("there is no 'openssl' on the path to make certificates with")
+    subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+def make_certificates(folder: Path, *names: str) -> None:
+    """An authority (``ca.pem``), and certificates that it has signed, each with its key in ``<name>.pem``."""
     folder.mkdir()
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-
-    def run(*arguments: str) -> None:
-        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
-
-    run("req", "-x509", *key, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+    _openssl(folder, "req", "-x509", *key, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
     for name in names:
-        run(
+        _openssl(
+            folder,
             *("req", "-x509", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt"),
             *("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "subjectAltName=IP:127.0.0.1"),
             *("-addext", "basicConstraints=CA:FALSE"),

@@ -52,6 +52,18 @@ def test_topics_are_created_once(settings):
 
 
 @apache_kafka
+def test_too_few_brokers_for_the_copies_is_one_sentence(settings):
+    """It names the setting; the client's own error holds all that was asked and answered."""
+    greedy = without(settings, topics.PLAYS).model_copy(update={"replication_factor": 100})
+    with Admin(greedy) as admin, pytest.raises(TopicError) as raised:
+        admin.create()
+    assert str(raised.value) == (
+        f"the cluster at {settings.bootstrap_servers} has too few brokers for topics with 100 copies: "
+        "add brokers, or set replication_factor"
+    )
+
+
+@apache_kafka
 def test_a_created_topic_has_the_settings_of_the_graph(wire):
     """The broker tells of every topic the settings that the graph gives it."""
     for topic in topics.ALL:

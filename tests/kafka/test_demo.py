@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 from demos import Demo
 from waiting import until
@@ -48,6 +50,15 @@ def gone(children: dict[int, str]) -> bool:
     return not any(alive(pid) for pid in children)
 
 
+def scraped(output: str) -> dict[str, list[str]]:
+    """Where the demo says that Prometheus finds its processes, by job."""
+    line = next(line for line in output.splitlines() if "For Prometheus" in line)
+    places: dict[str, list[str]] = {}
+    for job, place in re.findall(r"([a-z]+)(?:-\d)? (127\.0\.0\.1:\d+)", line):
+        places.setdefault(job, []).append(place)
+    return places
+
+
 def test_it_ends_by_itself_with_a_summary(demo: Callable[..., Demo]) -> None:
     """After its time it has learned all that it sent, says what it was worth, and has left nothing running."""
     one = demo("--seconds", "10")
@@ -75,10 +86,19 @@ def test_it_ends_by_itself_with_a_summary(demo: Callable[..., Demo]) -> None:
 
 
 def test_asked_to_end_it_sums_up_and_leaves_nothing(demo: Callable[..., Demo]) -> None:
-    """Ctrl-C ends a demo without --seconds cleanly: exit code 0, a summary, no process, no file."""
+    """Every process answers Prometheus where the demo says; Ctrl-C ends all cleanly, and nothing is left."""
     one = demo()
     children = one.wait_started()
     assert len(children) >= 5
+    places = scraped(one.output())
+    assert {job: len(found) for job, found in places.items()} == {
+        "viewing": 1,
+        "learner": 2,
+        "app": 1,
+        "serving": 1,
+    }
+    for place in (place for found in places.values() for place in found):
+        assert "keyart_build_info" in httpx2.get(f"http://{place}/metrics", timeout=10).text
     one.process.send_signal(signal.SIGINT)
     assert one.wait(40) == 0, one.output()
     assert one.summary["impressions"] >= 0

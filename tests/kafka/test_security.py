@@ -16,7 +16,17 @@ import pytest
 import traffic
 from kafka import KafkaProducer
 from kafka.errors import TopicAuthorizationFailedError
-from secured import ADMIN, AWKWARD, SecuredBroker, acls, password_of, unsigned_token
+from secured import (
+    ADMIN,
+    AWKWARD,
+    CERTIFIED,
+    SHORTER,
+    SecuredBroker,
+    acls,
+    make_certificates,
+    password_of,
+    unsigned_token,
+)
 from waiting import until
 from wire import Wire
 
@@ -30,7 +40,7 @@ from stream.codec import decode
 from stream.errors import BrokerUnavailable, ConfigurationError, TopicError
 from stream.kafka import Admin, AtomicWriter, Committer, GroupReader, Output
 from stream.records import Title
-from stream.settings import Settings
+from stream.settings import Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,43 +118,57 @@ def plain_options(settings: Settings) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("user", "changes"),
     [
-        (ADMIN, {"sasl_mechanism": "PLAIN"}),
-        (AWKWARD, {}),
-        (ADMIN, {"sasl_mechanism": "PLAIN", "ssl_certificate_file": "{certificates}/client.pem"}),
+        (ADMIN, lambda *_: {"sasl_mechanism": "PLAIN"}),
+        (AWKWARD, lambda *_: {}),
+        (SHORTER, lambda secured, _: secured.shorter_login()),
+        (CERTIFIED, lambda secured, _: secured.certificate()),
         (
             ADMIN,
-            {
-                "sasl_mechanism": "OAUTHBEARER",
-                "sasl_username": "",
-                "sasl_password": "",
-                "sasl_token_file": "{token}",
+            lambda secured, _: {
+                "sasl_mechanism": "PLAIN",
+                "ssl_certificate_file": str(secured.certificates / "client.pem"),
             },
         ),
+        (ADMIN, lambda _, token: by_token(token)),
     ],
-    ids=["PLAIN", "SCRAM with a name that needs care", "a certificate of its own", "OAUTHBEARER"],
+    ids=[
+        "PLAIN",
+        "SCRAM with a name that needs care",
+        "SCRAM-SHA-256",
+        "a certificate with an encrypted key",
+        "a certificate beside a password",
+        "OAUTHBEARER",
+    ],
 )
 def test_logins(
-    secured: SecuredBroker, logged_in: Callable[..., Settings], tmp_path: Path, user: str, changes: dict[str, str]
+    secured: SecuredBroker,
+    logged_in: Callable[..., Settings],
+    tmp_path: Path,
+    user: str,
+    changes: Callable[[SecuredBroker, Path], dict[str, Any]],
 ) -> None:
     """Whoever may log in gets an answer, over TLS, whichever way it is."""
     token = tmp_path / "token"
     token.write_text(unsigned_token(user, time.time()) + "\n")
-    places = {"certificates": secured.certificates, "token": token}
-    with Admin(logged_in(user, **{name: value.format(**places) for name, value in changes.items()})) as admin:
+    with Admin(logged_in(user, **changes(secured, token))) as admin:
         assert admin.partition_counts() == {}
+
+
+def by_token(token: Path) -> dict[str, Any]:
+    """What differs where one shows a token."""
+    return {
+        "sasl_mechanism": "OAUTHBEARER",
+        "sasl_username": "",
+        "sasl_password": "",
+        "sasl_token_file": str(token),
+    }
 
 
 def test_a_token_is_read_anew_for_every_login(logged_in: Callable[..., Settings], tmp_path: Path) -> None:
     """One that has expired is refused; what renews it need not restart anybody."""
     token = tmp_path / "token"
     token.touch()
-    by_token = {
-        "sasl_mechanism": "OAUTHBEARER",
-        "sasl_username": "",
-        "sasl_password": "",
-        "sasl_token_file": str(token),
-    }
-    settings = logged_in(ADMIN, **by_token)
+    settings = logged_in(ADMIN, **by_token(token))
     for content, complaint in (
         (unsigned_token(ADMIN, time.time() - 7200), "invalid_token"),
         ("", "holds no token"),
@@ -178,13 +202,62 @@ def test_who_is_refused_is_told_so_and_does_not_try_for_ever(
 ) -> None:
     """One sentence, that is about settings and not about a broker that is away, and holds no password."""
     settings = logged_in("nobody", connect_seconds=60, **changes)
+    assert says in refusal(settings)
+
+
+def refusal(settings: Settings) -> str:
+    """What somebody is told who is refused."""
     began = time.monotonic()
     with pytest.raises(ConfigurationError) as caught:
         Admin(settings)
     assert time.monotonic() - began < 10  # of 60 it would be given
-    assert says in str(caught.value)
-    assert settings.sasl_password.get_secret_value() not in str(caught.value)
-    assert "\n" not in str(caught.value)
+    said = str(caught.value)
+    secret = settings.sasl_password.get_secret_value()
+    assert not secret or secret not in said
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("shown", ["none", "of an authority elsewhere"])
+def test_who_shows_no_certificate_that_is_trusted_is_told_so(
+    secured: SecuredBroker, logged_in: Callable[..., Settings], tmp_path: Path, shown: str
+) -> None:
+    """A broker says so within TLS, after its handshake: no connection is only lost."""
+    own = ""
+    if shown != "none":
+        make_certificates(tmp_path / "elsewhere", CERTIFIED)
+        own = str(tmp_path / "elsewhere" / f"{CERTIFIED}.pem")
+    given = secured.certificate() | {"ssl_certificate_file": own, "ssl_key_file": "", "ssl_key_password": ""}
+    said = refusal(logged_in(CERTIFIED, connect_seconds=60, **given))
+    assert "this client (SSL) do not agree: it asks for a certificate that it trusts (" in said
+    assert said.endswith("certificate_file right?")
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        (
+            "not the password",
+            "ssl_key_password does not open the key '{}': give the one that it was encrypted with",
+        ),
+        ("", "ssl_key_password is not set, but the key '{}' is encrypted: give its password"),
+    ],
+    ids=["the wrong one", "none"],
+)
+def test_an_encrypted_key_needs_its_password(secured: SecuredBroker, password: str, says: str) -> None:
+    """Whoever has another, or none, is told so before anybody is asked."""
+    given = secured.login(CERTIFIED) | secured.certificate() | {"ssl_key_password": password}
+    with pytest.raises(ConfigurationError) as caught:
+        load(**given)
+    assert str(caught.value) == says.format(given["ssl_key_file"])
+
+
+def test_a_key_must_belong_to_its_certificate(secured: SecuredBroker) -> None:
+    """Opened or not: a key of another certificate is not taken for a wrong password."""
+    given = secured.login(CERTIFIED) | secured.certificate()
+    given["ssl_certificate_file"] = str(secured.certificates / "client.crt")
+    with pytest.raises(ConfigurationError, match=r"cannot be used .*; are both PEM, and do they belong together"):
+        load(**given)
 
 
 def test_a_broker_that_is_spoken_to_in_the_wrong_way(logged_in: Callable[..., Settings]) -> None:
@@ -198,12 +271,17 @@ def test_a_broker_that_is_spoken_to_in_the_wrong_way(logged_in: Callable[..., Se
 
 
 def test_the_loop_runs_with_no_more_rights_than_needed(
+    secured: SecuredBroker,
     of_role: Callable[..., Settings],
     logged_in: Callable[..., Settings],
     keyart: Callable[..., Process],
 ) -> None:
-    """Every process has its own user: topics, catalogue, workers, node, app, forgetting; no password is logged."""
+    """Every process has its own user: topics, catalogue, workers, node, app, forgetting; no password is logged.
+
+    One worker is known by its certificate, and one logs in by the other SCRAM.
+    """
     loud = {"log_level": "debug"}
+    logins = {"viewing": secured.certificate(), "learner": secured.shorter_login()}
     with Admin(of_role("topics")) as creating:
         creating.create()
         creating.repair()
@@ -211,7 +289,9 @@ def test_the_loop_runs_with_no_more_rights_than_needed(
     publish_catalogue(
         of_role("catalogue"), [decode(Title, json.dumps(title).encode()) for title in TITLES.values()]
     )
-    workers = [keyart(of_role(job, worker_id="slot-1", **loud), job, "--ready") for job in ("viewing", "learner")]
+    workers = [
+        keyart(of_role(job, worker_id="slot-1", **loud, **login), job, "--ready") for job, login in logins.items()
+    ]
     node = keyart(of_role("serving", http_port=0, http_api_keys=(KEY,), **loud), "serving")
     admin = logged_in(ADMIN, sasl_mechanism="PLAIN")
     wire = Wire(admin, **plain_options(admin))

@@ -41,10 +41,10 @@ class Wire:
 
     # --- records
 
-    def send(self, records: Iterable[Sent]) -> int:
-        """Write records and wait until the broker has them all; returns how many."""
+    def send(self, records: Iterable[Sent], *, at_ms: int | None = None) -> int:
+        """Write records, as of now or ``at_ms``, and wait until the broker has them all; returns how many."""
         futures = [
-            self._producer.send(self.prefix + topic, key=_bytes(key), value=_bytes(value))
+            self._producer.send(self.prefix + topic, key=_bytes(key), value=_bytes(value), timestamp_ms=at_ms)
             for topic, key, value in records
         ]
         self._producer.flush(timeout=30)

@@ -19,12 +19,25 @@ _PLOT, _LEFT, _EDGE, _FOOT, _TOP = 250.0, 56.0, 34.0, 40.0, 10.0
 
 
 class Bar(NamedTuple):
-    """A line of a forest plot: whose it is, its colour's number, the interval, and what is written beside it."""
+    """A line of a forest plot.
+
+    Attributes
+    ----------
+    name, colour
+        Whose it is, and its colour's number.
+    interval
+        What is drawn.
+    text
+        What is written beside it.
+    faint
+        Whether nobody should go by it.
+    """
 
     name: str
     colour: int
     interval: Interval
     text: str
+    faint: bool = False
 
 
 def forest(bars: Sequence[Bar], reference: float, reference_name: str, title: str) -> str:
@@ -41,10 +54,12 @@ def forest(bars: Sequence[Bar], reference: float, reference_name: str, title: st
         y = _TOP + _ROW * (number + 0.5)
         parts.append(f'<text class="name" x="{_LABEL - 14:g}" y="{y + 4:.1f}">{escape(bar.name)}</text>')
         value, low, high = bar.interval
+        parts.append('<g class="faint">' if bar.faint else "<g>")
         if np.isfinite(low) and np.isfinite(high):
             parts.append(f'<path class="i c{bar.colour}" d="M{x(low):.1f} {y:.1f}H{x(high):.1f}"/>')
         if np.isfinite(value):
             parts.append(f'<circle class="d c{bar.colour}" cx="{x(value):.1f}" cy="{y:.1f}" r="5"/>')
+        parts.append("</g>")
         parts.append(f'<text class="value" x="{_WIDTH - _RIGHT + 14:g}" y="{y + 4:.1f}">{escape(bar.text)}</text>')
     return _svg(_WIDTH, bottom + _FOOT, title, parts)
 

@@ -35,7 +35,7 @@ function reasonsOf(look) {
 // To the right what speaks for the artwork, to the left and hatched what speaks against it.
 export function showReasons(side, look, widest) {
   const lead = look.why.reduce((sum, reason) => sum + reason.effect, 0);
-  const earns = `Earns ${Math.abs(100 * lead).toFixed(1)} ${lead < 0 ? "less" : "more"} of 100 than the others`;
+  const earns = `Earns ${Math.abs(100 * lead).toFixed(1)} ${lead < 0 ? "less" : "more"} per 100 shown than others`;
   setText($(".lead", side), look.why.length ? earns : "");
   const list = $(".why", side), rows = reasonsOf(look);
   while (list.children.length > rows.length) list.lastChild.remove();
@@ -54,7 +54,7 @@ export function showReasons(side, look, widest) {
 // The artworks that the others of these people see, the most seen first.
 export function showOthers(side, look, title) {
   const others = Object.entries(look.shares).filter(([id]) => id !== look.artwork_id).sort((a, b) => b[1] - a[1]);
-  setText($(".also", side), others.length ? "The others of them see" : "");
+  setText($(".also", side), others.length ? "The others see" : "");
   const list = $(".rest", side);
   while (list.children.length > others.length) list.lastChild.remove();
   others.forEach(([id, share], place) => {

@@ -36,13 +36,13 @@ function makePair(place, title, part = "*") {
   });
 }
 
-function fillFigure(side, one, title) {
+function fillFigure(side, one, title, whom = "") {
   const look = one.looks.get(title.title_id), artwork = look && artworkOf(title, look.artwork_id);
   if (!artwork) return;
   setPicture($("img", side), artwork, `Artwork of ${title.name}: ${words(artwork.artwork_id)}`);
   setText($("b", side), words(artwork.artwork_id));
   const share = look.shares[look.artwork_id];
-  setText($("figcaption span", side), share === undefined ? "the first of all" : `seen by ${percent(share)}`);
+  setText($("figcaption span", side), share === undefined ? "the first of all" : `seen by ${percent(share)}${whom}`);
 }
 
 const both = (title) => people.map((one) => one.looks.get(title.title_id)).filter(Boolean);
@@ -58,12 +58,12 @@ function verdict(title) {
 function makeFlip(title) {
   const article = copy("flip"), sides = makePair($(".pair", article), title);
   setText($("h2", article), title.name);
-  $("#featured").append(article);
+  $("#strip").before(article);
   return () => {
     const widest = widestOf(both(title));
     setText($(".verdict", article), verdict(title));
     people.forEach((one, place) => {
-      fillFigure(sides[place], one, title);
+      fillFigure(sides[place], one, title, " of people like this");
       const look = one.looks.get(title.title_id);
       if (!look) return;
       showReasons(sides[place], look, widest);
@@ -89,7 +89,7 @@ function makeSpread(title) {
     list.append(row);
     return row;
   });
-  $("#featured").append(article);
+  $("#rest").before(article);
   return () => {
     const of = title.artworks.length;
     setText($(".verdict", article), `Its ${of} artworks: who is shown which · ${verdict(title).split(" · ").at(-1)}`);

@@ -64,9 +64,11 @@ function showLift(lift) {
   return fill(one, percentMore(ratio), `${between} in what is watched`);
 }
 
+const UNITS = [[120, 1, "s"], [7200, 60, "min"], [172800, 3600, "h"], [Infinity, 86400, "days"]];
+
 function showFreshness(seconds) {
-  const big = !known(seconds) ? null : seconds < 10 ? `${seconds.toFixed(1)} s`
-    : seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+  const [, unit, name] = UNITS.find(([most]) => !(seconds >= most));
+  const big = !known(seconds) ? null : `${(seconds / unit).toFixed(seconds < 10 ? 1 : 0)} ${name}`;
   fill(tile("fresh", "Last learned"), big && `${big} ago`, big ? "the newest snapshot on this node" : "");
 }
 

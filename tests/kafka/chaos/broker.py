@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
+
+from waiting import until
 
 from benchmarks.apache import ApacheBroker, NoApacheKafka
 from consumers.embedded import start_tied
 
 _STOP_SECONDS = 60.0
-_NOTICED_SECONDS = 2.0
+_SESSION_SECONDS = 2.0
+#: What a controller says when it gives up a broker that it has not heard of for so long.
+_NOTICED = "because its session has timed out"
 
 
 class MortalBroker(ApacheBroker):
@@ -25,17 +28,21 @@ class MortalBroker(ApacheBroker):
     def __init__(self) -> None:
         super().__init__()
         self._controller: subprocess.Popen[bytes] | None = None
-        self._killed = float("-inf")
+        self._missed = 0
 
     def kill(self) -> None:
         """End the broker as a power cut would; its log stays. See :meth:`restart`."""
+        self._missed = self._times_missed() + 1
         super().kill()
-        self._killed = time.monotonic()
 
     def restart(self) -> None:
         """Start it again with what its log holds, once the controller has noticed that it was gone."""
-        time.sleep(max(self._killed + 1.5 * _NOTICED_SECONDS - time.monotonic(), 0.0))
+        until(lambda: self._times_missed() >= self._missed, "the controller notices that the broker is gone")
         super().restart()
+
+    def _times_missed(self) -> int:
+        """How often the controller has noticed that a broker was gone."""
+        return (self._folder / "output.log").read_text(errors="replace").count(_NOTICED)
 
     def stop(self) -> None:
         """End the broker cleanly; its log stays. See :meth:`restart`."""
@@ -99,7 +106,7 @@ class MortalBroker(ApacheBroker):
             "node.id": 2,
             "listeners": f"CONTROLLER://{controller}",
             "log.dirs": self._folder / "controller",
-            "broker.session.timeout.ms": round(1000 * _NOTICED_SECONDS),
+            "broker.session.timeout.ms": round(1000 * _SESSION_SECONDS),
         }
         lines = "".join(f"{name}={value}\n" for name, value in controlling.items())
         (self._folder / "controller.properties").write_text(lines)
@@ -110,5 +117,7 @@ class MortalBroker(ApacheBroker):
         }
 
     def _controlling(self, *arguments: str) -> list[str]:
-        """A command of the controller's."""
-        return [*self._java(*arguments)[:-1], str(self._folder / "controller.properties")]
+        """A command of the controller's; it tells of brokers that it misses."""
+        java, *rest = self._java(*arguments)[:-1]
+        tells = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.ReplicationControlManager=info"
+        return [java, tells, *rest, str(self._folder / "controller.properties")]

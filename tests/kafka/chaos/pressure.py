@@ -94,6 +94,11 @@ class Pressure:
             self._more.notify_all()
 
     @property
+    def share(self) -> float:
+        """The part of the records that is written."""
+        return self.written / len(self._records)
+
+    @property
     def finished(self) -> bool:
         """Whether all is written."""
         return self.written >= len(self._records)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .fleet import Fleet
+    from .pressure import Pressure
     from .stage import Stage
 
 from .report import Row
@@ -107,7 +108,7 @@ def _restarted(stage: Stage, row: Row, times: int, *, hard: bool) -> Row:
         fleet.wait_ready()
         for done in range(times):
             pressure.allow((done + 0.5) / times)
-            time.sleep(1 + 2 * stage.rng.random())  # some load first
+            _some_load(stage, pressure, done / times, (done + 0.5) / times)
             if hard:
                 stage.broker.kill()
             else:
@@ -120,6 +121,12 @@ def _restarted(stage: Stage, row: Row, times: int, *, hard: bool) -> Row:
             stage.say(f"{row.times} of {times}")
         stage.settle(row, fleet, pressure)
     return row
+
+
+def _some_load(stage: Stage, pressure: Pressure, least: float, most: float) -> None:
+    """Wait until the load is somewhere between these shares of it."""
+    share = least + (most - least) * stage.rng.uniform(0.2, 0.9)
+    until(lambda: pressure.share >= share, f"{share:.0%} of the load is written", 120)
 
 
 def _learning_again(stage: Stage, seconds: float = 120.0) -> float:
@@ -151,7 +158,7 @@ def broker_freeze(stage: Stage, times: int, frozen_seconds: float = 60.0) -> Row
         fleet.wait_ready()
         for done in range(times):
             pressure.allow((done + 0.7) / times)
-            time.sleep(1 + stage.rng.random())
+            _some_load(stage, pressure, done / times, (done + 0.7) / times)
             stage.broker.freeze()
             time.sleep(frozen_seconds)
             stage.broker.thaw()
