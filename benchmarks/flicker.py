@@ -26,15 +26,15 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from stream.choice import key_of, policy_of, time_bucket
+from stream.choosing.choice import key_of, policy_of, time_bucket
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode, encode_fields
-from stream.learning import LearningRules, TitleBook
-from stream.lessons import Lessons, learn_from
-from stream.publication import Publication
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.lessons import Lessons, learn_from
+from stream.learning.publication import Publication
+from stream.learning.teaching import PartitionLessons
 from stream.records import Artwork, Impression, RewardChange, Snapshot, Title
 from stream.settings import Settings
-from stream.snapshot import ServableTitle
-from stream.teaching import PartitionLessons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

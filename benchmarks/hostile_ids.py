@@ -30,7 +30,7 @@ from consumers.viewing import ViewingTask
 from stream.codec import encode
 from stream.metrics import WorkerMetrics
 from stream.records import Artwork, Impression, Play, Title
-from stream.session import MOST_HELD_BYTES
+from stream.running.session import MOST_HELD_BYTES
 from stream.settings import Settings
 from stream.topics import CATALOGUE, DEAD_LETTERS, IMPRESSIONS, PLAYS, Topic
 

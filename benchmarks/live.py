@@ -10,7 +10,7 @@ asymptotic
     The asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Ann. Stat. 52,
     "Time-uniform central limit theory and asymptotic confidence sequences", equation 6), from mean and variance.
 independent
-    Ours (:mod:`stream.live`), if impressions are taken to be independent.
+    Ours (:mod:`stream.worth.live`), if impressions are taken to be independent.
 keyart
     Ours as a serving node has it: members come back, and groups of them say what that does.
 
@@ -28,9 +28,9 @@ import numpy as np
 from rich.box import SIMPLE
 from rich.table import Table
 
-from stream.live import ALPHA, design_effect, rate_interval, ratio_interval
-from stream.policies import GROUPS
-from stream.split import SplitWatch
+from stream.worth.live import ALPHA, design_effect, rate_interval, ratio_interval
+from stream.worth.policies import GROUPS
+from stream.worth.split import SplitWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

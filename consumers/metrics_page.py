@@ -16,8 +16,8 @@ from consumers.serving.live import Live
 from consumers.serving.live_metrics import LiveMetrics
 from consumers.serving.metrics import ServingMetrics
 from stream.metrics import AGE_BUCKETS, WorkerMetrics, tell_process
-from stream.policies import GROUPS, ROWS
-from stream.split import SplitWatch
+from stream.worth.policies import GROUPS, ROWS
+from stream.worth.split import SplitWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

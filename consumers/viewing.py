@@ -14,12 +14,12 @@ from msgspec import Struct
 from stream.codec import decode_key, decode_member, encode
 from stream.dead_letters import WaitingLetters
 from stream.errors import DecodeError, StateMismatch
-from stream.event_time import wall_clock_ms
-from stream.intake import Intake
-from stream.job import Job
 from stream.kafka import Output
+from stream.plays.viewing import MAX_PLAYS, Member, ViewingRules
+from stream.reading.event_time import wall_clock_ms
+from stream.reading.intake import Intake
+from stream.running.job import Job
 from stream.topics import CATALOGUE, DEAD_LETTERS, PLAYS, REWARDS, TASTES, VIEWING_CHANGELOG
-from stream.viewing import MAX_PLAYS, Member, ViewingRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence

@@ -6,7 +6,7 @@ import threading
 from math import inf
 from typing import TYPE_CHECKING
 
-from stream.event_time import wall_clock_ms
+from stream.reading.event_time import wall_clock_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from stream.settings import load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
     from stream.settings import Settings
     from stream.topics import Topic
 

@@ -35,12 +35,12 @@ from producers.openbandit_files import POSITIONS, read_items, read_rows
 from producers.times import Span, shift_of
 from stream.codec import encode
 from stream.errors import ConfigurationError, InputError
-from stream.event_time import wall_clock_ms
 from stream.kafka import Output
+from stream.plays.viewing import ViewingRules, reward_of
+from stream.reading.event_time import wall_clock_ms
 from stream.records import Artwork, Impression, Play, Policy, Title
 from stream.settings import ENV_PREFIX
 from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS
-from stream.viewing import ViewingRules, reward_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -29,8 +29,8 @@ from producers.delivery import Delivered, deliver
 from producers.times import Span, event_ms, moved, shift_of
 from stream.codec import decode
 from stream.errors import DecodeError, InputError
-from stream.event_time import TimeLimits, wall_clock_ms
 from stream.kafka import Output
+from stream.reading.event_time import TimeLimits, wall_clock_ms
 from stream.records import MAX_RECORD_BYTES, Impression, Play, Record, Title
 from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS, Topic
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from producers.simulation import Simulation, ignore
 from stream.kafka import Writer
-from stream.viewing import ViewingRules
+from stream.plays.viewing import ViewingRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from producers.event_clock import EventClock
     from producers.events import EventProducer
     from producers.simulation import Chooser
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
     from stream.settings import Settings
 
 _TICK_SECONDS = 0.02

@@ -13,7 +13,7 @@ import numpy as np
 from producers.audience_report import SimulationReport
 from producers.malformed import malformed
 from stream.errors import KeyartError
-from stream.viewing import ViewingRules, reward_of
+from stream.plays.viewing import ViewingRules, reward_of
 
 if TYPE_CHECKING:
     import threading
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from producers.audience import Audience, Visits, Watched
     from producers.event_clock import EventClock
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
     from stream.kafka import Output
 
 

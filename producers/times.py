@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from stream.errors import ConfigurationError, DecodeError
-from stream.event_time import TimeLimits, span_in_words
+from stream.reading.event_time import TimeLimits, span_in_words
 from stream.records import Impression, Play
 
 if TYPE_CHECKING:

@@ -22,20 +22,20 @@ import numpy as np
 from msgspec import Struct
 from scipy.special import ndtr
 
-from stream.choice import propensities
-from stream.choosing import MIN_SD, knows_nothing
+from stream.choosing.choice import propensities
+from stream.choosing.page import MIN_SD, knows_nothing
+from stream.choosing.propensity import win_probabilities
+from stream.choosing.servable import popular_of
 from stream.features import BIAS, CAST, FeatureSpace
-from stream.posterior import unpack_lower
-from stream.propensity import win_probabilities
-from stream.snapshot import popular_of
+from stream.learning.posterior import unpack_lower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from stream.choosing.servable import ServableTitle
     from stream.records import Snapshot
-    from stream.snapshot import ServableTitle
 
     Floats = NDArray[np.float64]
 
@@ -197,15 +197,15 @@ def standings(
 ) -> tuple[Standing, ...]:
     """How every artwork stands with a member who gets a personal choice, in the catalogue's order.
 
-    For a member of whom the model knows nothing (:func:`stream.choosing.knows_nothing`) what is popular decides: a
-    model with the bias alone, of which no prior is known.
+    For a member of whom the model knows nothing (:func:`stream.choosing.page.knows_nothing`) what is popular
+    decides: a model with the bias alone, of which no prior is known.
 
     Parameters
     ----------
     learned
         What is learned of the artworks that compete.
     context
-        What all artworks see: :attr:`stream.choice.Choice.context` is one.
+        What all artworks see: :attr:`stream.choosing.choice.Choice.context` is one.
     cast
         The member's affinity to the people each artwork shows, shape (K,), see
         :func:`stream.features.cast_affinity`; None: to nobody.

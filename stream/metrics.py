@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import Counter, Gauge, Histogram, Info, ProcessCollector
 
-from stream.policies import shares
 from stream.reasons import REASONS
 from stream.records import Policy
+from stream.worth.policies import shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -101,7 +101,7 @@ class RewardChange(Record, frozen=True):
     """What an impression has earned changed. Key of ``rewards``: the title.
 
     ``credit`` is the change and ``reward`` the total so far; the sum of an impression's credits is its reward.
-    ``group`` is that of the member, one of 16, see :func:`stream.policies.group_of`.
+    ``group`` is that of the member, one of 16, see :func:`stream.worth.policies.group_of`.
     """
 
     impression_id: EventId
@@ -193,7 +193,7 @@ class Snapshot(Record, frozen=True):
 
     ``version`` is the number of records learned for the title: a function of the state, not of who publishes it.
     ``policies`` is what each policy has earned: exact impressions, plays and reward by group of members, see
-    :mod:`stream.policies`.
+    :mod:`stream.worth.policies`.
     """
 
     title_id: Id

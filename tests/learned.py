@@ -13,7 +13,7 @@ from tables import MemoryTables
 from consumers.serving import build_app
 from producers.catalogue import load_catalogue
 from stream.features import BIAS, CAST, CAST_PREFIX
-from stream.posterior import pack
+from stream.learning.posterior import pack
 from stream.records import ArtworkSnapshot, ModelParameters, Snapshot
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from builders import START_MS, FakeMessage, some_settings
 
 from consumers import ArtworkChooser
-from stream.choice import key_of, policy_of
+from stream.choosing.choice import key_of, policy_of
 from stream.codec import encode
-from stream.posterior import pack
+from stream.learning.posterior import pack
 from stream.records import ArtworkSnapshot, ModelParameters, Snapshot, Taste, Title
 from stream.topics import CATALOGUE, SNAPSHOTS, TASTES, Topic
 

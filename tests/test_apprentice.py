@@ -11,7 +11,7 @@ from tables import MemoryTables, choosing, some_snapshot, some_taste
 from consumers import ArtworkChooser
 from consumers.chooser import UnknownArtwork, UnknownCanvas
 from producers.token import verify
-from stream.choice import key_of, left_to_app, policy_of
+from stream.choosing.choice import key_of, left_to_app, policy_of
 from stream.records import Artwork
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from producers.audience_world import BROAD, World, WorldRules
 from producers.event_clock import EventClock
 from producers.malformed import malformed
 from producers.simulation import Simulation
-from stream.choice import Choice
+from stream.choosing.choice import Choice
 from stream.codec import decode
 from stream.errors import DecodeError, InputError
+from stream.plays.viewing import Member, ViewingRules
 from stream.records import Artwork, Impression, Play, Title
 from stream.settings import Settings
-from stream.viewing import Member, ViewingRules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

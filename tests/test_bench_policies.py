@@ -15,10 +15,10 @@ from benchmarks.quality.policies import Uniform, _win_chances
 from benchmarks.quality.roster import POLICIES, fitting, several
 from benchmarks.quality.run import plan, play
 from benchmarks.quality.worlds import WORLDS, World
-from stream import lessons
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode
+from stream.learning import lessons
 from stream.records import Snapshot
-from stream.snapshot import ServableTitle
 
 
 class TestOurs:

@@ -15,9 +15,9 @@ from builders import some_title
 from tables import MemoryTables, choosing, members_of
 
 from consumers.chooser.counts import RULES
-from stream.choice import choose_thompson, draws, floor_draw, key_of, time_bucket
+from stream.choosing.choice import choose_thompson, draws, floor_draw, key_of, time_bucket
 from stream.features import CAST, cast_affinity
-from stream.posterior import pack
+from stream.learning.posterior import pack
 from stream.records import Artwork, ArtworkSnapshot, ModelParameters, Snapshot
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from consumers import ArtworkChooser
     from consumers.chooser.candidates import Candidates
-    from stream.choice import Choice, Floats
+    from stream.choosing.choice import Choice, Floats
     from stream.records import Policy
 
 DRAWS = 200_000

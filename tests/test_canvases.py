@@ -13,20 +13,20 @@ from tables import MemoryTables, choosing, members_of, some_snapshot, some_taste
 from consumers import UnknownCanvas
 from consumers.chooser.counts import POLICIES
 from producers.token import verify
-from stream.choice import key_of, time_bucket
+from stream.choosing.choice import key_of, time_bucket
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode, encode_fields
-from stream.learning import LearningRules, TitleBook
-from stream.lessons import Lessons, learn_from
-from stream.publication import Publication
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.lessons import Lessons, learn_from
+from stream.learning.publication import Publication
+from stream.learning.teaching import PartitionLessons
 from stream.records import Artwork, Snapshot
-from stream.snapshot import ServableTitle
-from stream.teaching import PartitionLessons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from consumers import ArtworkChooser
-    from stream.lessons import Taught
+    from stream.learning.lessons import Taught
     from stream.records import Title
 
 SECRET = b"a secret for the tests"

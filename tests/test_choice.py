@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
-from stream.choice import (
+from stream.choosing.choice import (
     MIN_PROPENSITY,
     artwork_keys,
     choose_thompson,
@@ -22,7 +22,7 @@ from stream.choice import (
     policy_of,
     time_bucket,
 )
-from stream.propensity import _normal_cdf, win_probabilities, win_probability
+from stream.choosing.propensity import _normal_cdf, win_probabilities, win_probability
 
 ARTWORKS = ("couple", "comedian", "bench", "friends", "professor")
 MEMBERS = 200_000

@@ -18,7 +18,7 @@ from consumers import ArtworkChooser, UnknownTitle
 from consumers.chooser.contexts import check_context, merge
 from consumers.chooser.view import ServingView
 from producers.token import verify
-from stream.choice import artwork_keys, choose_uniform, draws, key_of, policy_of, time_bucket
+from stream.choosing.choice import artwork_keys, choose_uniform, draws, key_of, policy_of, time_bucket
 from stream.codec import decode, encode
 from stream.errors import BrokerUnavailable, ConfigurationError, KeyartError, TopicError
 from stream.features import RESERVED

@@ -14,8 +14,8 @@ import pytest
 from builders import START_MS
 from tables import MemoryTables, choosing
 
-from stream.choice import key_of, left_to_app
-from stream.posterior import pack
+from stream.choosing.choice import key_of, left_to_app
+from stream.learning.posterior import pack
 from stream.records import Artwork, ArtworkSnapshot, ModelParameters, Snapshot, Taste, Title
 
 EXAMPLES = Path(__file__).parent.parent / "deploy" / "examples"

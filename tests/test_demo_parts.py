@@ -19,7 +19,7 @@ from consumers.demo.tally import Freshness
 from consumers.demo.view import Frame, Screen, closing_words, line, picture
 from consumers.demo.watch import empty_summary
 from producers.catalogue import load_catalogue
-from stream.choice import Choice, key_of, policy_of
+from stream.choosing.choice import Choice, key_of, policy_of
 from stream.settings import Settings, load
 
 if TYPE_CHECKING:

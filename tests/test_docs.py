@@ -37,7 +37,7 @@ from doc_pages import (
 from consumers import settings_page
 from consumers.metrics_page import families, registries
 from producers.catalogue import load_catalogue
-from stream.choice import Choice
+from stream.choosing.choice import Choice
 from stream.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, TEST_VARIABLES, Settings, file_variable
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask
 from stream.codec import encode_fields
-from stream.drift import KEPT, RewardWatch
-from stream.gathering import gather
-from stream.learning import LearningRules, TitleBook
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.drift import KEPT, RewardWatch
+from stream.learning.gathering import gather
 from stream.metrics import WorkerMetrics
 from stream.topics import IMPRESSIONS, REWARDS
 

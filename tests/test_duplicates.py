@@ -8,7 +8,7 @@ from builders import repeatable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.duplicates import RecentIds
+from stream.reading.duplicates import RecentIds
 
 SPAN_MS = 60_000
 

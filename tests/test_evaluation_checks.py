@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.evaluation.lies import HONEST, LIES, findings
 from benchmarks.evaluation.logs import explored, personal
-from stream.choice import key_of, policy_of
+from stream.choosing.choice import key_of, policy_of
 from stream.evaluation.checks import Checks, Finding, Split
 from stream.evaluation.checks.people import SampleRatio
 from stream.evaluation.checks.repeats import DistinctSample, mixed

@@ -9,12 +9,12 @@ import pytest
 from consumers.evaluation.openbandit import OpenBandit
 from consumers.evaluation.source import Wanted, open_log
 from producers.openbandit import Behaviour, Campaign, survey
+from stream.choosing.propensity import win_probabilities
 from stream.evaluation import estimators
 from stream.evaluation.chances import win_chances
 from stream.evaluation.evaluation import Evaluation
 from stream.evaluation.log import Batch, Columns
 from stream.evaluation.policies import BestSingle, Thompson, Uniform
-from stream.propensity import win_probabilities
 from stream.settings import Settings
 
 LOGS = [(behaviour, campaign) for campaign in Campaign for behaviour in Behaviour]

@@ -16,6 +16,8 @@ from benchmarks.evaluation.logs import explored
 from consumers.catalogue_view import CatalogueView
 from consumers.evaluation.lineup import lineup, parse_changes
 from consumers.learner import LearnerTask
+from stream.choosing.propensity import win_probabilities
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode
 from stream.errors import ConfigurationError, InputError
 from stream.evaluation.evaluation import Evaluation
@@ -23,10 +25,8 @@ from stream.evaluation.log import Batch, Columns, Heard, Hearing, batches
 from stream.evaluation.ours import Ours, _change
 from stream.evaluation.policies import BestSingle, Custom, Thompson, Uniform, custom, drawn
 from stream.metrics import WorkerMetrics
-from stream.propensity import win_probabilities
 from stream.records import Impression, Snapshot
 from stream.settings import UNLIMITED, Settings
-from stream.snapshot import ServableTitle
 from stream.topics import IMPRESSIONS, REWARDS
 
 

@@ -30,9 +30,9 @@ from producers.event_clock import EventClock, room_ms
 from stream.codec import decode, encode
 from stream.dead_letters import REPLAY_HEADER
 from stream.errors import DecodeError
-from stream.event_time import TimeLimits, written_ms
-from stream.intake import Intake
 from stream.metrics import WorkerMetrics
+from stream.reading.event_time import TimeLimits, written_ms
+from stream.reading.intake import Intake
 from stream.records import Impression, RewardChange, Snapshot, Taste
 from stream.topics import DEAD_LETTERS, IMPRESSIONS, LEARNER_CHANGELOG, PLAYS, REWARDS, TASTES
 

@@ -12,7 +12,7 @@ from stand_in import install
 from producers import EventProducer
 from producers.token import sign
 from stream import topics
-from stream.choice import Choice
+from stream.choosing.choice import Choice
 from stream.codec import decode
 from stream.errors import ConfigurationError, TokenError
 from stream.records import Impression, Play

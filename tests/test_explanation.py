@@ -17,13 +17,13 @@ from tables import members_of, some_snapshot
 
 from consumers.explaining import Question, picture, report, told
 from consumers.explaining.question import _in_order
-from stream.choice import key_of
+from stream.choosing.choice import key_of
+from stream.choosing.servable import ServableTitle
 from stream.codec import encode
 from stream.errors import InputError
 from stream.explanation import Learned, popular_standings, standings, tendencies
 from stream.features import FeatureSpace
 from stream.records import Artwork
-from stream.snapshot import ServableTitle
 
 RULE = {"floor": 0.01, "exploration": 0.1}
 FEATURES = ("bias", "comedy", "romance", "cast")

@@ -11,7 +11,7 @@ from builders import repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.frequency import CountMinSketch, HourlyLimit
+from stream.reading.frequency import CountMinSketch, HourlyLimit
 
 KEY = b"a key for tests."
 HOUR_MS = 3_600_000

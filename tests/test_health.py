@@ -17,7 +17,7 @@ from consumers.viewing import viewing_job
 from stream import health
 from stream.health import Pulse
 from stream.metrics import WorkerMetrics
-from stream.worker import Worker
+from stream.running.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

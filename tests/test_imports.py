@@ -86,7 +86,7 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
     ("module", "unwanted"),
     [
         ("consumers.cli", {"kafka", "river", "numpy", "pydantic", "starlette"}),
-        ("stream.choice", {"kafka", "river", "starlette", "prometheus_client"}),
+        ("stream.choosing.choice", {"kafka", "river", "starlette", "prometheus_client"}),
         ("stream.records", {"kafka", "river", "numpy"}),
     ],
 )

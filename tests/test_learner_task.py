@@ -27,10 +27,10 @@ from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask
 from consumers.learner.shared_prior import SharedPriorView
 from stream.codec import decode
+from stream.learning.posterior import unpack_lower
+from stream.learning.teaching import read_lessons
 from stream.metrics import WorkerMetrics
-from stream.posterior import unpack_lower
 from stream.records import MAX_FEATURES, Artwork, Snapshot
-from stream.teaching import read_lessons
 from stream.topics import DEAD_LETTERS, IMPRESSIONS, LEARNER_CHANGELOG, REWARDS, SHARED_PRIOR, SNAPSHOTS
 
 few = settings(repeatable, max_examples=30)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from stream.codec import encode_fields
 from stream.errors import StateMismatch
-from stream.gathering import gather
-from stream.learning import LearningRules, TitleBook
-from stream.publication import Publication
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.gathering import gather
+from stream.learning.publication import Publication
 
 few = settings(repeatable, max_examples=25)
 COLUMNS = ("bias", "comedy", "romance")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.live import AUDIENCES, Audience, measure, table
-from stream.live import ALPHA, design_effect, rate_interval, ratio_interval, worth_of
-from stream.policies import GROUPS, ROWS, no_sums
+from stream.worth.live import ALPHA, design_effect, rate_interval, ratio_interval, worth_of
+from stream.worth.policies import GROUPS, ROWS, no_sums
 
 
 def arrays(*numbers):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from river import checks, datasets, evaluate, metrics, preprocessing
 from river.linear_model import BayesianLinearRegression
 
-from stream.model import ArtworkModel
-from stream.sums import ArtworkSums
+from stream.learning.model import ArtworkModel
+from stream.learning.sums import ArtworkSums
 
 FEATURES = ("bias", "comedy", "romance", "horror", "drama")
 PRECISIONS = [(1.0, 1.0), (10.0, 20.0), (0.1, 3.0)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tables import MemoryTables, choosing, members_of, some_snapshot, some_taste
 
 from consumers.chooser import candidates
-from stream.page import Looks, Page
+from stream.choosing.variety import Looks, Page
 from stream.records import Artwork
 
 if TYPE_CHECKING:

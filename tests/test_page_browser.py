@@ -20,9 +20,9 @@ from tables import MemoryTables, choosing
 
 from consumers.serving.node import listening, url_of
 from stream.codec import decode
-from stream.policies import GROUPS
 from stream.records import Snapshot
 from stream.topics import SNAPSHOTS
+from stream.worth.policies import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from stream.codec import encode_fields
 from stream.errors import StateMismatch
-from stream.learning import LearningRules, TitleBook
-from stream.policies import GROUPS, ROWS, group_of, no_sums, shares, sums_of
-from stream.publication import Publication
-from stream.viewing import Member, ViewingRules
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.publication import Publication
+from stream.plays.viewing import Member, ViewingRules
+from stream.worth.policies import GROUPS, ROWS, group_of, no_sums, shares, sums_of
 
 RULES = LearningRules(prior_precision=10.0, noise_precision=20.0, max_jump=1.0)
 COLUMNS = ("bias", "comedy", "romance")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
-from stream.posterior import pack, solve, unpack_lower, unpack_symmetric
+from stream.learning.posterior import pack, solve, unpack_lower, unpack_symmetric
 
 
 def random_sums(seed, d, n, scale=1.0):

@@ -10,8 +10,8 @@ from builders import repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.lessons import _CAUTION, STRENGTHS, Lessons, Taught, learn_from, together
-from stream.prior import TitleSums, independent, lessons_on_strength, lessons_on_weights, priors
+from stream.learning.lessons import _CAUTION, STRENGTHS, Lessons, Taught, learn_from, together
+from stream.learning.prior import TitleSums, independent, lessons_on_strength, lessons_on_weights, priors
 
 FEATURES = ("bias", "action", "comedy", "romance")
 D = len(FEATURES)
@@ -83,7 +83,7 @@ class TestTheJointModel:
     @pytest.mark.parametrize("seed", [1, 2, 3])
     def test_weights_and_responses_are_the_joint_posterior(self, seed, monkeypatch):
         """Of w and of every v it is the mean of the Gaussian over all of them, given every row."""
-        monkeypatch.setattr("stream.lessons._WEIGHT_PRECISIONS", (0.1,))
+        monkeypatch.setattr("stream.learning.lessons._WEIGHT_PRECISIONS", (0.1,))
         rows = Rows(seed)
         sums = rows.sums()
         n = len(sums.starts)
@@ -184,7 +184,7 @@ def test_what_tags_may_say_is_averaged_by_its_evidence(monkeypatch):
     averaged = learn_from(lessons).weights
     alone = []
     for precision in (0.03, 100.0):
-        monkeypatch.setattr("stream.lessons._WEIGHT_PRECISIONS", (precision,))
+        monkeypatch.setattr("stream.learning.lessons._WEIGHT_PRECISIONS", (precision,))
         alone.append(np.linalg.norm(learn_from(lessons).weights[1:]))
     assert alone[1] < np.linalg.norm(averaged[1:]) <= alone[0]
     assert np.linalg.norm(averaged[1:]) > 0.5 * alone[0]  # these tags say much

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from builders import HOUR_MS, START_MS, some_impression, some_reward, some_title
 
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode, encode_fields
-from stream.gathering import gather
-from stream.learning import LearningRules, TitleBook
-from stream.lessons import Lessons, learn_from
-from stream.posterior import solve, unpack_lower
-from stream.publication import Publication
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.gathering import gather
+from stream.learning.lessons import Lessons, learn_from
+from stream.learning.posterior import solve, unpack_lower
+from stream.learning.publication import Publication
+from stream.learning.soundness import Unsound
 from stream.records import Artwork, Snapshot
-from stream.snapshot import ServableTitle
-from stream.soundness import Unsound
 
 COLUMNS = ("bias", "comedy", "romance")
 RULES = LearningRules(prior_precision=10.0, noise_precision=20.0, max_jump=1.0)

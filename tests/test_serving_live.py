@@ -12,8 +12,8 @@ from test_serving import KEY, Node, Outbox, fault, outbox  # noqa: F401 - the fi
 
 from consumers.chooser.view import ServingView
 from consumers.serving.live import BUSIEST
-from stream.policies import GROUPS
 from stream.topics import SNAPSHOTS
+from stream.worth.policies import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables import some_snapshot
 
-from stream.choice import artwork_keys, choose_uniform, draws, key_of
-from stream.choosing import score
+from stream.choosing.choice import artwork_keys, choose_uniform, draws, key_of
+from stream.choosing.page import score
+from stream.choosing.servable import MIN_SD, ServableTitle
 from stream.codec import decode, encode_fields
-from stream.learning import LearningRules, TitleBook
-from stream.model import ArtworkModel
-from stream.posterior import pack
-from stream.publication import Publication
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.model import ArtworkModel
+from stream.learning.posterior import pack
+from stream.learning.publication import Publication
 from stream.records import ArtworkSnapshot, ModelParameters, Snapshot
-from stream.snapshot import MIN_SD, ServableTitle
 
 MEMBERS = [key_of(f"member-{i}") for i in range(300)]
 

@@ -7,9 +7,9 @@ import pytest
 from builders import some_impression, some_reward, some_title
 
 from stream.codec import encode_fields
-from stream.learning import LearningRules, TitleBook
-from stream.publication import Publication
-from stream.soundness import SoundnessGate, Unsound
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.publication import Publication
+from stream.learning.soundness import SoundnessGate, Unsound
 
 COLUMNS = ("bias", "comedy")
 TITLE = some_title()

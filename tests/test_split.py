@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multinomial
 
 from benchmarks.live import alarms
-from stream.split import ALPHA, SplitWatch, log_bayes_factor
+from stream.worth.split import ALPHA, SplitWatch, log_bayes_factor
 
 SHARES = {"personal": 0.93, "popular": 0.05, "explore": 0.02, "app": 0.0}
 

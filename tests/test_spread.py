@@ -7,8 +7,8 @@ import math
 import pytest
 from builders import some_impression
 
-from stream.learning import LearningRules, TitleBook
-from stream.spread import Spread
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.spread import Spread
 
 RULES = LearningRules(prior_precision=10.0, noise_precision=20.0, max_jump=1.0)
 

@@ -12,14 +12,14 @@ from builders import DAY_MS, HOUR_MS, START_MS, some_title
 from tables import MemoryTables, choosing, members_of, some_snapshot, some_taste
 
 from consumers.chooser.counts import RULES
-from stream.choice import key_of, time_bucket
+from stream.choosing.choice import key_of, time_bucket
 from stream.records import Artwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumers import ArtworkChooser
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
 
 NINE = tuple(f"artwork-{i}" for i in range(9))
 CANVAS = {artwork_id: (None, "billboard", "box")[i % 3] for i, artwork_id in enumerate(NINE)}

@@ -10,9 +10,9 @@ from builders import repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream import sums as sums_module
-from stream.model import ArtworkModel
-from stream.sums import ArtworkSums
+from stream.learning import sums as sums_module
+from stream.learning.model import ArtworkModel
+from stream.learning.sums import ArtworkSums
 
 COLUMNS = ("bias", "comedy", "romance", "horror")
 SLOTS = 3

@@ -9,10 +9,10 @@ import pytest
 from builders import some_impression, some_reward, some_title
 
 from stream.errors import StateMismatch
-from stream.learning import LearningRules, TitleBook
-from stream.lessons import Lessons, learn_from
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.lessons import Lessons, learn_from
+from stream.learning.teaching import PartitionLessons, read_lessons, write_lessons
 from stream.records import Artwork
-from stream.teaching import PartitionLessons, read_lessons, write_lessons
 
 COLUMNS = ("bias", "comedy", "romance")
 RULES = LearningRules(prior_precision=10.0, noise_precision=20.0, max_jump=1.0)

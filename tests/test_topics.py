@@ -11,9 +11,9 @@ from consumers.catalogue_view import CatalogueView
 from consumers.learner import learner_job
 from consumers.viewing import viewing_job
 from stream.codec import encode_fields
-from stream.learning import LearningRules, TitleBook
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.publication import Publication
 from stream.metrics import WorkerMetrics
-from stream.publication import Publication
 from stream.records import MAX_ARTWORKS, MAX_FEATURES, Artwork
 from stream.topics import ALL, CATALOGUE, DEAD_LETTERS, MAX_MESSAGE_BYTES, SHARED_PRIOR, Key, Kind
 

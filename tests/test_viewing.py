@@ -12,8 +12,8 @@ from builders import DAY_MS, HOUR_MS, START_MS, repeatable, some_impression, som
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.plays.viewing import CLOCK_SKEW_MS, MAX_PLAYS, Member, ViewingRules, reward_of
 from stream.records import MAX_FEATURES
-from stream.viewing import CLOCK_SKEW_MS, MAX_PLAYS, Member, ViewingRules, reward_of
 
 RULES = ViewingRules(
     min_seconds=120, full_fraction=0.3, attribution_ms=24 * HOUR_MS, late_ms=HOUR_MS, half_life_ms=90 * DAY_MS

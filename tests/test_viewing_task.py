@@ -27,10 +27,10 @@ from prometheus_client import CollectorRegistry
 
 from consumers.catalogue_view import CatalogueView
 from consumers.viewing import ViewingTask
-from stream import viewing
 from stream.codec import decode
 from stream.errors import StateMismatch
 from stream.metrics import WorkerMetrics
+from stream.plays import viewing
 from stream.records import RewardChange, Taste
 from stream.topics import DEAD_LETTERS, PLAYS, REWARDS, TASTES, VIEWING_CHANGELOG
 

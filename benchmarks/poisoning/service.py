@@ -11,13 +11,13 @@ from benchmarks.arrived import ANY_TIME, Arrived
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask, SharedPriorView
 from consumers.viewing import ViewingTask
-from stream.choice import key_of, policy_of, time_bucket
+from stream.choosing.choice import key_of, policy_of, time_bucket
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode, decode_key, encode
 from stream.features import CAST_PREFIX
 from stream.metrics import WorkerMetrics
 from stream.records import Impression, Snapshot, Taste
 from stream.settings import Settings
-from stream.snapshot import ServableTitle
 from stream.topics import (
     CATALOGUE,
     IMPRESSIONS,

@@ -1,8 +1,9 @@
 """Keyart in a benchmark: its learner, its snapshots and its choice, with records as they would be on the topics.
 
 Nothing is reimplemented. A :class:`~consumers.learner.LearnerTask` is handed encoded records, publishes encoded
-snapshots and lessons, and a :class:`~stream.snapshot.ServableTitle` made of what was published chooses. Only Kafka
-is left out, and of members' split among policies everybody is ``personal``, as what is measured is that policy.
+snapshots and lessons, and a :class:`~stream.choosing.servable.ServableTitle` made of what was published chooses.
+Only Kafka is left out, and of members' split among policies everybody is ``personal``, as what is measured is that
+policy.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from prometheus_client import CollectorRegistry
 from benchmarks.arrived import ANY_TIME, Arrived
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask, SharedPriorView
-from stream.choice import choose_thompson, key_of, time_bucket
+from stream.choosing.choice import choose_thompson, key_of, time_bucket
+from stream.choosing.servable import MIN_SD, ServableTitle
 from stream.codec import decode, decode_key, encode
 from stream.features import CAST, CAST_PREFIX, cast_affinity
 from stream.metrics import WorkerMetrics
 from stream.records import Artwork, Impression, RewardChange, Snapshot, Title
 from stream.settings import Settings
-from stream.snapshot import MIN_SD, ServableTitle
 from stream.topics import CATALOGUE, IMPRESSIONS, REWARDS, SHARED_PRIOR, SNAPSHOTS
 
 if TYPE_CHECKING:

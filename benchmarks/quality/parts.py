@@ -1,7 +1,8 @@
 """Keyart without each part of the shared prior: what it is worth shows in what is lost.
 
-The product has no switches for this. A part is taken out by giving a constant of :mod:`stream.prior` or
-:mod:`stream.lessons` another value while that policy learns, or by changing what the catalogue is found to teach.
+The product has no switches for this. A part is taken out by giving a constant of :mod:`stream.learning.prior` or
+:mod:`stream.learning.lessons` another value while that policy learns, or by changing what the catalogue is found
+to teach.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import numpy as np
 
 from benchmarks.quality.ours import Ours
 from consumers.learner import SharedPriorView
-from stream import lessons, prior
+from stream.learning import lessons, prior
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.quality.feedback import Heard
     from benchmarks.quality.worlds import World
-    from stream.lessons import Taught
+    from stream.learning.lessons import Taught
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Part:
     about
         What is otherwise than in the product.
     constants
-        Other values, by name, for constants of :mod:`stream.prior` and :mod:`stream.lessons`.
+        Other values, by name, for constants of :mod:`stream.learning.prior` and :mod:`stream.learning.lessons`.
     taught
         Other values for fields of what is taught.
     centred

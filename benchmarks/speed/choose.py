@@ -13,11 +13,11 @@ from benchmarks.speed import vw
 from benchmarks.speed.measure import Bar, Report, Row, alternate, ratio
 from benchmarks.speed.workload import PREFIX, Workload, rules, settings
 from consumers import ArtworkChooser
-from stream.choice import key_of, time_buckets
-from stream.choosing import choose_artworks
+from stream.choosing.choice import key_of, time_buckets
+from stream.choosing.page import choose_artworks
+from stream.choosing.servable import ServableTitle
 from stream.codec import encode
 from stream.records import Snapshot, Taste
-from stream.snapshot import ServableTitle
 from stream.topics import CATALOGUE, SNAPSHOTS, TASTES
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from benchmarks.speed.broker import Broker
     from benchmarks.speed.workload import Workload
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
 
 P50, P99 = Bar(0.8, below=True), Bar(1.5, below=True)
 #: Features that a context of the audience gives.

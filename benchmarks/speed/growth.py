@@ -14,7 +14,7 @@ from benchmarks.speed.measure import Report, Row, core_seconds, short
 from benchmarks.speed.publish import publishing
 from benchmarks.speed.raw import learning
 from benchmarks.speed.workload import Workload, arrived, settings
-from stream.snapshot import ServableTitle
+from stream.choosing.servable import ServableTitle
 from stream.topics import IMPRESSIONS
 
 if TYPE_CHECKING:

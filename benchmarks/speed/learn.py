@@ -11,7 +11,7 @@ from benchmarks.speed import raw, vw
 from benchmarks.speed.measure import Bar, Report, Row, alternate, core_seconds, ratio
 from benchmarks.speed.workload import Workload, rules, settings
 from stream.features import FeatureSpace
-from stream.sums import ArtworkSums
+from stream.learning.sums import ArtworkSums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,11 +18,11 @@ from consumers.chooser.view import ServingView
 from consumers.learner import SharedPriorView
 from consumers.learner.publishing import Publisher
 from stream.codec import decode
-from stream.gathering import gather
-from stream.lessons import Lessons, learn_from
+from stream.learning.gathering import gather
+from stream.learning.lessons import Lessons, learn_from
+from stream.learning.posterior import solve, unpack_lower
+from stream.learning.prior import priors
 from stream.metrics import WorkerMetrics
-from stream.posterior import solve, unpack_lower
-from stream.prior import priors
 from stream.records import Snapshot
 from stream.topics import SNAPSHOTS
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.kafka import Output
-    from stream.learning import TitleBook
+    from stream.learning.book import TitleBook
 
     Floats = NDArray[np.float64]
 

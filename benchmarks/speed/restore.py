@@ -15,7 +15,7 @@ from benchmarks.speed.workload import Workload
 from producers.catalogue import publish_catalogue
 from stream.codec import encode_fields
 from stream.kafka.client import producer_options
-from stream.restore import FORMAT, Position
+from stream.running.restore import FORMAT, Position
 from stream.topics import IMPRESSIONS, LEARNER_CHANGELOG, REWARDS
 
 if TYPE_CHECKING:

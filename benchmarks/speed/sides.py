@@ -30,8 +30,8 @@ from stream.kafka import Admin
 from stream.kafka.client import consumer_options
 from stream.metrics import WorkerMetrics
 from stream.records import Play
+from stream.running.worker import Worker
 from stream.topics import IMPRESSIONS, LEARNER_CHANGELOG, PLAYS
-from stream.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,12 @@ import numpy as np
 
 from benchmarks.arrived import Arrived
 from stream.codec import decode, encode, encode_fields
-from stream.learning import LearningRules, TitleBook
-from stream.lessons import Lessons, learn_from
-from stream.publication import Publication
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.lessons import Lessons, learn_from
+from stream.learning.publication import Publication
+from stream.learning.soundness import Unsound
 from stream.records import Artwork, Impression, Play, RewardChange, Snapshot, Title
 from stream.settings import Settings
-from stream.soundness import Unsound
 from stream.topics import CATALOGUE, IMPRESSIONS, PLAYS, REWARDS
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from stream.choice import artwork_keys, key_of
+from stream.choosing.choice import artwork_keys, key_of
+from stream.choosing.variety import Looks
 from stream.errors import KeyartError
 from stream.features import CAST_PREFIX
-from stream.page import Looks
 
 if TYPE_CHECKING:
-    from stream.choice import Keys
+    from stream.choosing.choice import Keys
+    from stream.choosing.servable import ServableTitle
     from stream.records import Artwork, Title
-    from stream.snapshot import ServableTitle
 
 
 class UnknownCanvas(KeyartError):

@@ -14,11 +14,11 @@ from consumers.chooser.contexts import Viewer, check_context, check_id, merge
 from consumers.chooser.counts import ChoiceCounts
 from consumers.chooser.follower import KafkaTables, TableFollower
 from producers import token
-from stream.choice import Choice, choose_uniform, draws, key_of, left_to_app, policy_of, time_buckets
-from stream.choosing import choose_artworks
+from stream.choosing.choice import Choice, choose_uniform, draws, key_of, left_to_app, policy_of, time_buckets
+from stream.choosing.page import choose_artworks
+from stream.choosing.variety import Variety
 from stream.errors import KeyartError
 from stream.features import CAST, cast_affinity
-from stream.page import Variety
 from stream.records import MAX_FEATURES, Impression
 from stream.settings import load
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from consumers.chooser.candidates import Candidates, Own, ServedTitle
     from consumers.chooser.follower import Handlers, Tables
+    from stream.choosing.servable import ServableTitle
     from stream.records import Policy, Rule, Title
     from stream.settings import Settings
-    from stream.snapshot import ServableTitle
 
 _DAY_MS = 24 * 3_600_000
 
@@ -209,8 +209,8 @@ class ArtworkChooser:
         """Choose for several titles at once, in the order in which they are shown.
 
         Titles that are not in the catalogue, or have no artwork for the canvas, are left out. With the setting
-        ``page_variety`` each choice also depends on those before it, see :mod:`stream.page`, and its propensity is
-        the one given them; members of the policy ``explore`` get their uniform choice all the same.
+        ``page_variety`` each choice also depends on those before it, see :mod:`stream.choosing.variety`, and its
+        propensity is the one given them; members of the policy ``explore`` get their uniform choice all the same.
 
         ``own`` has the artworks that the app would show without Keyart, by title; see :meth:`choose`. A title of
         which the catalogue does not list that artwork is left out, if the member is left to the app.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
-from stream.policies import ROWS, no_sums, sums_of
+from stream.worth.policies import ROWS, no_sums, sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stream.policies import Floats
+    from stream.worth.policies import Floats
 
 _AGREED, _DISAGREED = ROWS.index("agreed"), ROWS.index("disagreed")
 
@@ -64,7 +64,7 @@ class Earnings:
     Attributes
     ----------
     total
-        The sum over all titles, see :func:`stream.policies.no_sums`.
+        The sum over all titles, see :func:`stream.worth.policies.no_sums`.
     advice
         The same of titles' advice.
     """

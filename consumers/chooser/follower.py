@@ -11,9 +11,9 @@ import structlog
 from consumers.chooser.counts import Delays
 from consumers.chooser.view import ServingView
 from stream.errors import BrokerUnavailable, KeyartError
-from stream.event_time import wall_clock_ms
 from stream.kafka import Admin, TableReader
 from stream.metrics import AGE_BUCKETS
+from stream.reading.event_time import wall_clock_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

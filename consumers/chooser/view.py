@@ -11,10 +11,10 @@ from consumers.catalogue_view import CatalogueView
 from consumers.chooser.candidates import ServedTitle
 from consumers.chooser.earnings import Earnings
 from consumers.chooser.tastes import Tastes
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode, decode_key
 from stream.errors import DecodeError
 from stream.records import Snapshot, Taste, Title
-from stream.snapshot import ServableTitle
 from stream.topics import CATALOGUE, SNAPSHOTS, TASTES
 
 if TYPE_CHECKING:

@@ -231,7 +231,7 @@ def _topic_name(settings: Settings, name: str) -> str:
 
 def _since_ms(text: str) -> int:
     from consumers.dead_letters.since import since_ms
-    from stream.event_time import wall_clock_ms
+    from stream.reading.event_time import wall_clock_ms
 
     try:
         return since_ms(text, wall_clock_ms())

@@ -116,7 +116,7 @@ def wanted_of(since: str | None, until: str | None, only: list[str] | None) -> W
     from consumers.dead_letters.since import since_ms
     from consumers.evaluation.source import Wanted
     from stream.evaluation.log import POLICIES
-    from stream.event_time import wall_clock_ms
+    from stream.reading.event_time import wall_clock_ms
 
     for name in only or ():
         if name not in POLICIES:

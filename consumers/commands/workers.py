@@ -12,8 +12,8 @@ from consumers.commands import err, out, settings_in_force, stopping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stream.job import Job
-    from stream.worker import Worker
+    from stream.running.job import Job
+    from stream.running.worker import Worker
 
 UntilDrained = Annotated[
     bool, typer.Option("--until-drained", help="End when everything on the inputs now is learned and committed.")
@@ -30,7 +30,7 @@ def _run(make_job: Callable[..., Job], *, until_drained: bool, ready_file: Path 
 
     from consumers.catalogue_view import CatalogueView
     from stream import health, metrics
-    from stream.worker import Worker
+    from stream.running.worker import Worker
 
     settings = settings_in_force()
     registry = CollectorRegistry()

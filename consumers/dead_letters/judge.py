@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stream.codec import decode
 from stream.dead_letters import REPLAY_HEADER
 from stream.errors import DecodeError
-from stream.intake import Intake
+from stream.reading.intake import Intake
 from stream.records import Impression, Play, RewardChange
 from stream.topics import IMPRESSIONS, PLAYS, REWARDS
 

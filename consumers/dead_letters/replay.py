@@ -21,8 +21,8 @@ from consumers.dead_letters.judge import INPUTS, Judge
 from stream.codec import decode
 from stream.dead_letters import put_back, replay_mark
 from stream.errors import BrokerUnavailable, DecodeError, InputError, WorkerFailed
-from stream.event_time import wall_clock_ms
 from stream.kafka import Admin, AtomicWriter, TableReader
+from stream.reading.event_time import wall_clock_ms
 from stream.records import Impression
 from stream.topics import CATALOGUE, IMPRESSIONS
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from producers.audience import Audience
 from producers.audience_world import World, WorldRules
-from stream.choice import key_of, policy_of
+from stream.choosing.choice import key_of, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from producers.simulation import Chooser
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
     from stream.records import Title
     from stream.settings import Settings
 

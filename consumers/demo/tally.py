@@ -20,10 +20,10 @@ from stream.topics import DEAD_LETTERS, IMPRESSIONS, PLAYS, REWARDS, SNAPSHOTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
+    from stream.choosing.servable import ServableTitle
     from stream.kafka import Message
     from stream.settings import Settings
-    from stream.snapshot import ServableTitle
     from stream.topics import Topic
 
 _UPDATE_SECONDS = 1.0

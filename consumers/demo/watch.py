@@ -14,7 +14,7 @@ from producers.audience_report import SimulationReport
 if TYPE_CHECKING:
     from consumers.chooser import ArtworkChooser
     from consumers.demo.scene import Scene
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
     from stream.settings import Settings
 
 _STRETCHES = 24

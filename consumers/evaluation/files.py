@@ -25,9 +25,9 @@ from consumers.evaluation.source import Earned
 from producers.replay import MAX_LINE_BYTES
 from stream.errors import InputError
 from stream.evaluation.log import Logged  # noqa: TC001 - annotations of structs are read at run time
-from stream.policies import shares
+from stream.plays.viewing import ViewingRules, reward_of
 from stream.records import Title  # noqa: TC001
-from stream.viewing import ViewingRules, reward_of
+from stream.worth.policies import shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,9 +13,9 @@ from stream.codec import decode, decode_key
 from stream.errors import DecodeError
 from stream.evaluation.log import Logged
 from stream.kafka import Admin, RangeReader
-from stream.policies import shares
 from stream.records import Title
 from stream.topics import CATALOGUE, IMPRESSIONS, REWARDS
+from stream.worth.policies import shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

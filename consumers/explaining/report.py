@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from consumers.chooser.contexts import merge
-from stream.choice import key_of, left_to_app, policy_of, time_bucket
+from stream.choosing.choice import key_of, left_to_app, policy_of, time_bucket
+from stream.choosing.servable import ServableTitle
 from stream.errors import InputError
 from stream.explanation import Learned, Standing, Tendency, popular_standings, standings, tendencies
 from stream.features import CAST_PREFIX, cast_affinity
-from stream.snapshot import ServableTitle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

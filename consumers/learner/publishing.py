@@ -11,8 +11,8 @@ import structlog
 
 from stream.codec import encode_fields
 from stream.kafka import Output
-from stream.publication import Publication
-from stream.soundness import Unsound
+from stream.learning.publication import Publication
+from stream.learning.soundness import Unsound
 from stream.topics import SNAPSHOTS
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from consumers.catalogue_view import CatalogueView
     from consumers.learner.shared_prior import SharedPriorView
-    from stream.learning import TitleBook
-    from stream.lessons import Taught
+    from stream.learning.book import TitleBook
+    from stream.learning.lessons import Taught
     from stream.metrics import WorkerMetrics
     from stream.records import Title
 

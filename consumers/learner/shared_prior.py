@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from stream.errors import StateMismatch
-from stream.lessons import Lessons, Taught, learn_from, together
-from stream.teaching import read_lessons
+from stream.learning.lessons import Lessons, Taught, learn_from, together
+from stream.learning.teaching import read_lessons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,17 +16,17 @@ from consumers.learner.shared_prior import SharedPriorView
 from consumers.learner.teaching import Teacher
 from stream.codec import encode_fields
 from stream.dead_letters import WaitingLetters
-from stream.duplicates import RecentIds
 from stream.errors import DecodeError
-from stream.event_time import wall_clock_ms
 from stream.features import CAST_PREFIX, default_features
-from stream.frequency import HourlyLimit
-from stream.intake import Arrived, Intake
-from stream.job import Job
 from stream.kafka import Output
-from stream.learning import LearningRules, TitleBook
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.spread import Spread
+from stream.reading.duplicates import RecentIds
+from stream.reading.event_time import wall_clock_ms
+from stream.reading.frequency import HourlyLimit
+from stream.reading.intake import Arrived, Intake
 from stream.records import Impression, RewardChange
-from stream.spread import Spread
+from stream.running.job import Job
 from stream.topics import (
     CATALOGUE,
     DEAD_LETTERS,
@@ -143,7 +143,7 @@ class LearnerTask:
         return len(self._book.titles)
 
     def spread(self) -> tuple[float, float]:
-        """How evenly the latest impressions went to the artworks, see :meth:`stream.spread.Spread.look`."""
+        """How evenly the latest impressions went to artworks: :meth:`stream.learning.spread.Spread.look`."""
         return self._spread.look(self._book)
 
     def restore(self, messages: Sequence[Message]) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from stream.kafka import Output
-from stream.teaching import PartitionLessons, write_lessons
+from stream.learning.teaching import PartitionLessons, write_lessons
 from stream.topics import SHARED_PRIOR
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from consumers.catalogue_view import CatalogueView
     from consumers.learner.shared_prior import SharedPriorView
-    from stream.learning import TitleBook
-    from stream.lessons import Taught
+    from stream.learning.book import TitleBook
+    from stream.learning.lessons import Taught
 
 #: Titles worked out in one go.
 _AT_ONCE = 32

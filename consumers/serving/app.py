@@ -25,11 +25,11 @@ from consumers.serving.look import Look
 from consumers.serving.metrics import ServingMetrics
 from consumers.serving.shop_window import ShopWindow
 from stream.errors import TokenError
-from stream.event_time import wall_clock_ms
-from stream.policies import shares
+from stream.reading.event_time import wall_clock_ms
 from stream.records import Context, Id  # noqa: TC001 - the structs' annotations are read at run time
-from stream.split import SplitWatch
 from stream.topics import IMPRESSIONS, PLAYS
+from stream.worth.policies import shares
+from stream.worth.split import SplitWatch
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from consumers.chooser import ArtworkChooser
     from producers import EventProducer
-    from stream.choice import Choice
+    from stream.choosing.choice import Choice
     from stream.settings import Settings
 
 log = structlog.get_logger("keyart")

@@ -9,7 +9,7 @@ from msgspec import Struct, to_builtins
 from starlette.concurrency import run_in_threadpool
 
 from consumers.serving.http import Json
-from stream.live import Worth, worth_of
+from stream.worth.live import Worth, worth_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from consumers.chooser import ArtworkChooser
     from consumers.chooser.earnings import Advice
-    from stream.split import SplitWatch
+    from stream.worth.split import SplitWatch
 
 #: Titles of which numbers are told, those with the most impressions: each has its series, which must have an end.
 BUSIEST = 10

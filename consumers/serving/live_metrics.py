@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from consumers.serving.live import Live, Told
-    from stream.live import Earned, Lift, Worth
+    from stream.worth.live import Earned, Lift, Worth
 
-#: Of each policy: what a gauge is called, what it tells, and the field of :class:`~stream.live.Earned`.
+#: Of each policy: what a gauge is called, what it tells, and the field of :class:`~stream.worth.live.Earned`.
 _EARNED = (
     ("impressions", "Impressions learned", "impressions"),
     ("plays", "Impressions that have earned a reward", "plays"),
@@ -31,7 +31,7 @@ _EARNED = (
     ("mean_reward_low_ratio", "Lower end of the mean reward's always-valid 95 % interval", "mean_reward_low"),
     ("mean_reward_high_ratio", "Upper end of the mean reward's always-valid 95 % interval", "mean_reward_high"),
 )
-#: The same of the personal choice relative to others; fields of :class:`~stream.live.Lift`.
+#: The same of the personal choice relative to others; fields of :class:`~stream.worth.live.Lift`.
 _LIFT = (
     ("lift_ratio", "Mean reward of the personal choice as a multiple of another policy's", "ratio"),
     ("lift_low_ratio", "Lower end of the lift's always-valid 95 % interval", "low"),

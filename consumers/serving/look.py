@@ -15,8 +15,8 @@ from consumers.chooser.contexts import merge
 from consumers.serving.http import Json, Refused, read
 from stream.explanation import Learned, standings
 from stream.features import cast_affinity
+from stream.plays.taste import added, shares, tidied
 from stream.records import Id  # noqa: TC001 - the struct's annotation is read at run time
-from stream.taste import added, shares, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from stream import health
-from stream.event_time import wall_clock_ms
 from stream.metrics import tell_process
+from stream.reading.event_time import wall_clock_ms
 from stream.topics import IMPRESSIONS, PLAYS
 
 if TYPE_CHECKING:

@@ -75,8 +75,8 @@ def _tidied(node: Any) -> Any:
 def _plain(docstring: str) -> str:
     """A docstring without its indentation and what Sphinx alone understands.
 
-    >>> _plain("See :mod:`stream.choice` for ``hold``.")
-    'See `stream.choice` for `hold`.'
+    >>> _plain("See :mod:`stream.choosing.choice` for ``hold``.")
+    'See `stream.choosing.choice` for `hold`.'
     """
     return re.sub(r":[a-z]+:`~?", "`", inspect.cleandoc(docstring).replace("``", "`"))
 

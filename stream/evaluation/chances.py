@@ -1,7 +1,7 @@
 """How likely Thompson sampling is to choose each artwork: all of a title's chances at once.
 
-:mod:`stream.propensity` finds the one that is logged. A policy that is only imagined may have chosen any, and to
-ask for each in turn would take K times the work: what they have in common is worked out once here.
+:mod:`stream.choosing.propensity` finds the one that is logged. A policy that is only imagined may have chosen any,
+and to ask for each in turn would take K times the work: what they have in common is worked out once here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.propensity import _normal_cdf
+from stream.choosing.propensity import _normal_cdf
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +28,10 @@ def win_chances(mean: Floats, sd: Floats) -> Floats:
     """The probability of each of K independent Gaussians to be the largest, for n titles at once.
 
     With F the product of all K distribution functions, artwork a's is the integral of ``f_a F / Φ_a``; the product
-    is the same for all. The range is cut as in :func:`stream.propensity.win_probabilities`: halved towards its
-    left end until the narrowest step is as wide as the last panel, so that each panel of 32 Gauss-Legendre nodes
-    meets no step or density much narrower than itself. Chances are within 1e-5, and are made to sum to 1.
+    is the same for all. The range is cut as in :func:`stream.choosing.propensity.win_probabilities`: halved
+    towards its left end until the narrowest step is as wide as the last panel, so that each panel of 32
+    Gauss-Legendre nodes meets no step or density much narrower than itself. Chances are within 1e-5, and are made
+    to sum to 1.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """Keyart itself as a policy to be valued: its own sums, priors, snapshots and chances, and no copy of them.
 
-A log goes into a :class:`~stream.learning.TitleBook` as a learner would put it there, titles are published as a
-learner would publish them, and a :class:`~stream.snapshot.ServableTitle` made of what was published says what
-members would be shown. Only Kafka is left out. The learner's limit on what a member teaches in an hour holds here
-too. Of people an artwork shows nothing is learned: a log has a member's affinity to those on what was shown, and
-not to those on what might have been.
+A log goes into a :class:`~stream.learning.book.TitleBook` as a learner would put it there, titles are published as
+a learner would publish them, and a :class:`~stream.choosing.servable.ServableTitle` made of what was published
+says what members would be shown. Only Kafka is left out. The learner's limit on what a member teaches in an hour
+holds here too. Of people an artwork shows nothing is learned: a log has a member's affinity to those on what was
+shown, and not to those on what might have been.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from zlib import crc32
 
 import numpy as np
 
-from stream.choosing import MIN_SD
+from stream.choosing.page import MIN_SD
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode, encode_fields
 from stream.evaluation.chances import win_chances
 from stream.features import BIAS
-from stream.frequency import HourlyLimit
-from stream.learning import LearningRules, TitleBook
-from stream.lessons import Taught, learn_from, together
-from stream.posterior import lower_triangle
-from stream.publication import Publication
+from stream.learning.book import LearningRules, TitleBook
+from stream.learning.lessons import Taught, learn_from, together
+from stream.learning.posterior import lower_triangle
+from stream.learning.publication import Publication
+from stream.learning.soundness import Unsound
+from stream.learning.teaching import PartitionLessons
+from stream.reading.frequency import HourlyLimit
 from stream.records import Impression, RewardChange, Snapshot
-from stream.snapshot import ServableTitle
-from stream.soundness import Unsound
-from stream.teaching import PartitionLessons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,7 +113,7 @@ class Ours:
             pairs = x[some][:, rows] * x[some][:, columns]
             sd = np.sqrt(np.maximum(pairs @ served.model[:, d:].T, MIN_SD * MIN_SD))
             found[some] = win_chances(x[some] @ served.means.T, np.maximum(self._exploration * sd, MIN_SD))
-        unknown = ~x[:, 1:].any(axis=1)  # see stream.choosing.knows_nothing
+        unknown = ~x[:, 1:].any(axis=1)  # see stream.choosing.page.knows_nothing
         if unknown.any():
             mean, sd = served.popular
             found[unknown] = win_chances(mean[None], np.maximum(self._exploration * sd, MIN_SD)[None])

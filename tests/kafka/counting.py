@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stream.job import Job
 from stream.kafka import Output
+from stream.running.job import Job
 from stream.topics import CATALOGUE, PLAYS, VIEWING_CHANGELOG
 
 if TYPE_CHECKING:

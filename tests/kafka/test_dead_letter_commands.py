@@ -30,8 +30,8 @@ from consumers.viewing import viewing_job
 from stream.dead_letters import MAX_KEPT_BYTES
 from stream.errors import BrokerUnavailable, InputError
 from stream.metrics import WorkerMetrics
-from stream.session import MOST_HELD_BYTES
-from stream.worker import Worker
+from stream.running.session import MOST_HELD_BYTES
+from stream.running.worker import Worker
 
 if TYPE_CHECKING:
     from wire import Wire

@@ -15,8 +15,8 @@ from consumers.embedded import free_port
 from stream.errors import KeyartError, StateMismatch
 from stream.kafka import GroupReader, Output
 from stream.metrics import WorkerMetrics
+from stream.running.worker import Worker
 from stream.topics import PLAYS, VIEWING_CHANGELOG
-from stream.worker import Worker
 
 pytestmark = pytest.mark.apache_kafka
 SENT = 600

@@ -17,7 +17,7 @@ from wire import Wire, values
 from consumers import ArtworkChooser
 from consumers.embedded import EmbeddedBroker, free_port
 from producers import EventProducer
-from stream.choice import key_of, policy_of
+from stream.choosing.choice import key_of, policy_of
 from stream.errors import TopicError
 from stream.kafka import Admin
 

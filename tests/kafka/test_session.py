@@ -1,4 +1,4 @@
-"""stream.session: which state survives a rebalance, and what becomes of the rest."""
+"""stream.running.session: which state survives a rebalance, and what becomes of the rest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from counting import counting_job
 from prometheus_client import CollectorRegistry
 
-from stream.job import Counts
 from stream.kafka import Committer, Output
 from stream.metrics import WorkerMetrics
-from stream.restore import FORMAT, Position
-from stream.session import Session
+from stream.running.job import Counts
+from stream.running.restore import FORMAT, Position
+from stream.running.session import Session
 from stream.topics import VIEWING_CHANGELOG
 
 SENT = 60

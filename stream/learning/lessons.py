@@ -1,9 +1,9 @@
 """What titles teach about artwork in general, as sums that add up, and what is made of them.
 
-The model is :mod:`stream.prior`'s: w says how taste for a feature meets artwork tagged with it, the strength τ
-how far artworks spread around what that and their title make expected. Both are averaged over a grid by their
-evidence, tempered because rewards are not Gaussian: the strength of largest evidence collapses to "artworks do not
-differ" on thin data, and greedy choice then never finds out.
+The model is :mod:`stream.learning.prior`'s: w says how taste for a feature meets artwork tagged with it, the
+strength τ how far artworks spread around what that and their title make expected. Both are averaged over a grid by
+their evidence, tempered because rewards are not Gaussian: the strength of largest evidence collapses to "artworks
+do not differ" on thin data, and greedy choice then never finds out.
 """
 
 from __future__ import annotations

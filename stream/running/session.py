@@ -1,7 +1,7 @@
 """The one loop that every worker runs: poll, decode, handle, publish, checkpoint.
 
-A worker owns some partitions of its inputs; each is a :class:`~stream.job.Task` with its own state. The unit of
-work is the batch that a poll returns.
+A worker owns some partitions of its inputs; each is a :class:`~stream.running.job.Task` with its own state. The
+unit of work is the batch that a poll returns.
 
 A checkpoint, in this order:
 
@@ -13,9 +13,9 @@ A checkpoint, in this order:
 5. on any error the session is over: every task and every client is dropped, and restoring is the only way back to
    a known state
 
-State comes back as :mod:`stream.restore` says. A partition that stays with its worker through a rebalance keeps
-its state if the group's committed offset is still the one this worker committed: nobody else has moved it, and
-state is a pure function of the input so far.
+State comes back as :mod:`stream.running.restore` says. A partition that stays with its worker through a rebalance
+keeps its state if the group's committed offset is still the one this worker committed: nobody else has moved it,
+and state is a pure function of the input so far.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ import structlog
 
 from stream.errors import BrokerUnavailable, WorkerFailed, WorkerReplaced
 from stream.kafka import Admin, Committer, GroupReader, Output, TableReader, Writer
-from stream.restore import FORMAT, Interrupted, Position, Restorer
+from stream.running.restore import FORMAT, Interrupted, Position, Restorer
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
-    from stream.job import Counts, Job, Task
     from stream.kafka import Assignment, Message
     from stream.metrics import WorkerMetrics
+    from stream.running.job import Counts, Job, Task
     from stream.settings import Settings
     from stream.topics import Topic
 

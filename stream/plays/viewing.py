@@ -4,7 +4,7 @@ A play's reward follows from how much of the title was watched. Each impression 
 reward of its plays; a later record of a play supersedes an earlier one, and what changes is the *difference*.
 What a member's plays have earned so far is remembered as long as it can still change, so a play counts once
 however late it is repeated. Later means watched later, not arrived later: within that time the order of arrival
-decides nothing. How many impressions of a day may be credited is limited, see :mod:`stream.credits`.
+decides nothing. How many impressions of a day may be credited is limited, see :mod:`stream.plays.credits`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
-from stream.credits import Credit, contend, day_of, forfeit, over_ms
-from stream.policies import group_of
+from stream.plays.credits import Credit, contend, day_of, forfeit, over_ms
+from stream.plays.taste import added, shares, tidied
 from stream.records import Impression, Play, RewardChange, Taste
-from stream.taste import added, shares, tidied
+from stream.worth.policies import group_of
 
 if TYPE_CHECKING:
     from stream.settings import Settings

@@ -10,9 +10,9 @@ Effects are relative to ρ: v is N((ρ, 0, …), ρ² σ²), w is N(0, ω²), an
 ρ (1 - ρ), the most that a reward in [0, 1] with mean ρ can have.
 
 So an artwork starts from ``m₀ = v + ρ M_a w`` with precision ``λ = 1 / (ρ τ)²``. Nothing here needs data
-of its own: with S and c the sums of :mod:`stream.sums`, the title's own response is integrated out of w's normal
-equations (Schur complement), and τ is found from its evidence. What titles teach of both adds up, so learners need
-only exchange sums: :mod:`stream.lessons`.
+of its own: with S and c the sums of :mod:`stream.learning.sums`, the title's own response is integrated out of w's
+normal equations (Schur complement), and τ is found from its evidence. What titles teach of both adds up, so
+learners need only exchange sums: :mod:`stream.learning.lessons`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.lessons import STRENGTHS, spread_of
+from stream.learning.lessons import STRENGTHS, spread_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stream.lessons import Taught
+    from stream.learning.lessons import Taught
 
     Floats = NDArray[np.float64]
     Starts = NDArray[np.intp]

@@ -15,7 +15,7 @@ from river import proba
 from river.linear_model import BayesianLinearRegression
 from river.utils import dataframe
 
-from stream.posterior import solve
+from stream.learning.posterior import solve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,9 +17,9 @@ the place of μ have an average of at most 1, so the interval of q is that of a 
 it (Lindon & Malek 2022, NeurIPS, "Anytime-valid inference for multinomial count data").
 
 **Members come back.** Their impressions hang together, and both of the above are about independent ones. So how
-far the groups of members (:mod:`stream.policies`) lie apart is held against how far independent impressions would:
-the sums are divided by that design effect (Kish 1965), which makes them those of as many independent impressions
-as they are worth.
+far the groups of members (:mod:`stream.worth.policies`) lie apart is held against how far independent impressions
+would: the sums are divided by that design effect (Kish 1965), which makes them those of as many independent
+impressions as they are worth.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 from msgspec import Struct
 from scipy.special import betaln, expit
 
-from stream.policies import GROUPS, ROWS
+from stream.worth.policies import GROUPS, ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ _PAIRS = (*((0, _POLICIES.index(name)) for name in COMPARED), (4, 5))
 
 
 def worth_of(titles: Sequence[Floats]) -> list[Worth]:
-    """What each of several sums is worth: each of shape (policies, groups, sums), see :mod:`stream.policies`."""
+    """What each of several sums is worth: of shape (policies, groups, sums), see :mod:`stream.worth.policies`."""
     if not titles:
         return []
     grouped = np.stack([_split(sums) for sums in titles])

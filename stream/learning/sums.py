@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stream.features import FeatureSpace, Rows
-from stream.model import ArtworkModel
-from stream.policies import plays_of
+from stream.learning.model import ArtworkModel
+from stream.worth.policies import plays_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stream.learning import TitleBook
+    from stream.learning.book import TitleBook
 
     Floats = NDArray[np.float64]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stream.drift import KEPT, RewardWatch
 from stream.errors import StateMismatch
-from stream.policies import PolicySums
-from stream.posterior import pack, unpack_symmetric
-from stream.stored import FORMAT, StoredTitle
-from stream.sums import ArtworkSums
-from stream.title_state import TitleState
+from stream.learning.drift import KEPT, RewardWatch
+from stream.learning.posterior import pack, unpack_symmetric
+from stream.learning.stored import FORMAT, StoredTitle
+from stream.learning.sums import ArtworkSums
+from stream.learning.title_state import TitleState
+from stream.worth.policies import PolicySums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -265,7 +265,7 @@ class TitleBook:
     # --- the changelog
 
     def store(self, title_id: str) -> dict[str, Any]:
-        """A title as its changelog record's fields, see :class:`~stream.stored.StoredTitle`."""
+        """A title as its changelog record's fields, see :class:`~stream.learning.stored.StoredTitle`."""
         state, sums = self.titles[title_id], self.sums
         return {
             "format": FORMAT,

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from stream.errors import StateMismatch
-from stream.policies import sums_of
+from stream.worth.policies import sums_of
 
 FORMAT = 1
 
@@ -24,9 +24,9 @@ class StoredArtwork(Struct):
 
 
 class StoredTitle(Struct):
-    """A title; what is not said here is that of :class:`stream.title_state.TitleState`.
+    """A title; what is not said here is that of :class:`stream.learning.title_state.TitleState`.
 
-    ``policies`` are the sums of :mod:`stream.policies`.
+    ``policies`` are the sums of :mod:`stream.worth.policies`.
     """
 
     format: int

@@ -11,18 +11,18 @@ from msgspec import Struct
 
 from stream.codec import encode_fields
 from stream.errors import StateMismatch
-from stream.gathering import gather
-from stream.lessons import STRENGTHS, Lessons
-from stream.posterior import pack, unpack_symmetric
-from stream.prior import lessons_on_strength, lessons_on_weights
+from stream.learning.gathering import gather
+from stream.learning.lessons import STRENGTHS, Lessons
+from stream.learning.posterior import pack, unpack_symmetric
+from stream.learning.prior import lessons_on_strength, lessons_on_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from stream.learning import TitleBook
-    from stream.lessons import Taught
+    from stream.learning.book import TitleBook
+    from stream.learning.lessons import Taught
     from stream.records import Title
 
     Floats = NDArray[np.float64]

@@ -18,8 +18,8 @@ from stream.kafka import Output, RangeReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from stream.job import Job, Task
     from stream.kafka import Admin, Message
+    from stream.running.job import Job, Task
     from stream.settings import Settings
     from stream.topics import Topic
 

@@ -34,7 +34,7 @@ class TitleState:
     ``place`` is where the sums of its policies are.
 
     ``shows`` has the tags of the artworks that were learned of, as the catalogue had them last, and ``held`` the
-    weights that the title is chosen by, found last at ``held_version``, see :mod:`stream.publication`.
+    weights that the title is chosen by, found last at ``held_version``, see :mod:`stream.learning.publication`.
     """
 
     slots: dict[str, int]

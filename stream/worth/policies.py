@@ -2,7 +2,7 @@
 
 Members are split among policies, and each of them comes back again and again, so that impressions of one policy
 are not independent of each other. Members are therefore dealt into :data:`GROUPS` groups by a hash. Groups share
-no member, so how far they lie apart says what the sums of a policy are worth, see :mod:`stream.live`.
+no member, so how far they lie apart says what the sums of a policy are worth, see :mod:`stream.worth.live`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class PolicySums:
         return place
 
     def put_slot(self, slot: int, place: int) -> None:
-        """Say whose artwork a slot of :class:`~stream.sums.ArtworkSums` is."""
+        """Say whose artwork a slot of :class:`~stream.learning.sums.ArtworkSums` is."""
         if slot >= len(self._place_of_slot):
             grown = np.zeros(max(2 * slot, 16), dtype=np.intp)
             grown[: len(self._place_of_slot)] = self._place_of_slot
@@ -112,7 +112,7 @@ class PolicySums:
         Parameters
         ----------
         slots, credits_, totals
-            As in :meth:`stream.sums.ArtworkSums.learn_rewards`, shapes (n,).
+            As in :meth:`stream.learning.sums.ArtworkSums.learn_rewards`, shapes (n,).
         rewards
             The n records. One without a group (an older viewing worker wrote it) goes to any.
         """

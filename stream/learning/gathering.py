@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stream.features import CAST
-from stream.prior import TitleSums
+from stream.learning.prior import TitleSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from stream.learning import TitleBook
+    from stream.learning.book import TitleBook
+    from stream.learning.title_state import TitleState
     from stream.records import Title
-    from stream.title_state import TitleState
 
     Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
-from stream.propensity import win_probabilities
+from stream.choosing.propensity import win_probabilities
 from stream.records import Policy, Rule  # noqa: TC001 - the struct's annotation is read at run time
 
 if TYPE_CHECKING:

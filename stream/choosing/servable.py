@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from stream.choice import artwork_keys, floor_keys, key_of
-from stream.choosing import MIN_SD, choose_artworks, quadratic, score
+from stream.choosing.choice import artwork_keys, floor_keys, key_of
+from stream.choosing.page import MIN_SD, choose_artworks, quadratic, score
 from stream.features import CAST, FeatureSpace
-from stream.posterior import unpack_lower, unpack_symmetric
+from stream.learning.posterior import unpack_lower, unpack_symmetric
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,12 +38,12 @@ class ServableTitle:
     key
         The hashed name of the title.
     draw_keys
-        What its draws are made from, see :func:`stream.choice.page_draws`: shape (1 + K,).
+        What its draws are made from, see :func:`stream.choosing.choice.page_draws`: shape (1 + K,).
     space
         The d features.
     model
         Of each artwork the mean of its weights, and their covariance as it is multiplied with a context: shape
-        (K, d + d (d + 1) / 2), see :func:`stream.choosing.both_moments`.
+        (K, d + d (d + 1) / 2), see :func:`stream.choosing.page.both_moments`.
     popular
         Mean and standard deviation of each artwork's reward, whoever looks, shapes (K,).
 

@@ -1,7 +1,7 @@
 """A worker: one session after the other, until it is told to leave or its inputs are drained.
 
-What happens within a session is :mod:`stream.session`'s. A broker that goes away, a lost membership, a commit that
-failed: the session is over, and the next one restores its state from the changelog.
+What happens within a session is :mod:`stream.running.session`'s. A broker that goes away, a lost membership, a
+commit that failed: the session is over, and the next one restores its state from the changelog.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from structlog.contextvars import bound_contextvars
 
 from stream.errors import BrokerUnavailable, WorkerFailed
 from stream.health import Pulse
-from stream.job import Counts
 from stream.kafka import Admin, end_process
-from stream.session import Session
+from stream.running.job import Counts
+from stream.running.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stream.job import Job
     from stream.metrics import WorkerMetrics
+    from stream.running.job import Job
     from stream.settings import Settings
 
 _FIRST_BACKOFF_SECONDS = 0.2

@@ -15,7 +15,7 @@ import numpy as np
 from stream.codec import decode, decode_key, decode_plain
 from stream.dead_letters import is_replayed
 from stream.errors import DecodeError
-from stream.event_time import TimeLimits, all_written_ms, written_ms
+from stream.reading.event_time import TimeLimits, all_written_ms, written_ms
 from stream.records import Impression, Play, RewardChange
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _FEW = 16
 class Arrived(Generic[R]):
     """What a batch of n messages comes to: its records, and those messages that hold none.
 
-    ``messages`` and ``written_ms`` (when each was written, see :mod:`stream.event_time`) belong to ``records``, as
-    do the columns ``titles`` and ``shown_ms``.
+    ``messages`` and ``written_ms`` (when each was written, see :mod:`stream.reading.event_time`) belong to
+    ``records``, as do the columns ``titles`` and ``shown_ms``.
     """
 
     records: Sequence[R]

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.choice import page_draws, propensities, seeds_of
+from stream.choosing.choice import page_draws, propensities, seeds_of
 from stream.features import CAST
-from stream.posterior import lower_triangle, pack
+from stream.learning.posterior import lower_triangle, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from stream.choosing.servable import ServableTitle
+    from stream.choosing.variety import Variety
     from stream.features import FeatureSpace
-    from stream.page import Variety
     from stream.records import Policy
-    from stream.snapshot import ServableTitle
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stream.gathering import gather
-from stream.posterior import pack, solve
-from stream.prior import independent, priors
-from stream.soundness import SoundnessGate, Unsound
-from stream.title_state import TitleState
+from stream.learning.gathering import gather
+from stream.learning.posterior import pack, solve
+from stream.learning.prior import independent, priors
+from stream.learning.soundness import SoundnessGate, Unsound
+from stream.learning.title_state import TitleState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from stream.learning import TitleBook
-    from stream.lessons import Taught
-    from stream.prior import TitlePriors, TitleSums
+    from stream.learning.book import TitleBook
+    from stream.learning.lessons import Taught
+    from stream.learning.prior import TitlePriors, TitleSums
     from stream.records import Title
 
     Floats = NDArray[np.float64]

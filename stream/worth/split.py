@@ -15,7 +15,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Final
 
-from stream.choice import key_of
+from stream.choosing.choice import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

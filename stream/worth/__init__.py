@@ -1,0 +1,5 @@
+"""What choices are worth, live.
+
+:mod:`~stream.worth.policies` sums what each policy earns, :mod:`~stream.worth.live` has intervals that hold at all
+times, :mod:`~stream.worth.split` tells whether members are split as they should be.
+"""
