@@ -389,7 +389,12 @@ def _refuse_unknown_variables() -> None:
 
 #: Variables with our prefix that the test suite reads and that are no settings.
 TEST_VARIABLES = frozenset(
-    {"KEYART_TEST_BOOTSTRAP", "KEYART_TEST_REQUIRE_KAFKA", "KEYART_TEST_REQUIRE_PROMETHEUS"}
+    {
+        "KEYART_TEST_BOOTSTRAP",
+        "KEYART_TEST_REQUIRE_BROWSER",
+        "KEYART_TEST_REQUIRE_KAFKA",
+        "KEYART_TEST_REQUIRE_PROMETHEUS",
+    }
 )
 
 
