@@ -37,6 +37,8 @@ def test_rows_and_tables(keyart, tmp_path):
     assert found["speed"][0]["rows"] == 2000
     assert found["speed"][0]["peak_bytes"] > 1e8
     assert "2 logs of either kind, 50 members each" in said
+    covered = [row["covered"] for row in found["coverage"]]
+    assert f"{sum(part < 0.93 or part > 0.97 for part in covered)} of 22 lie outside of 93 to 97 %" in said
     assert "2,000 rows" in said
 
 

@@ -11,19 +11,17 @@ from stream.evaluation.intervals import (
     GROUPS,
     GroupSums,
     Interval,
-    Resamples,
     few_of,
     group_of,
     jackknife,
     ratio_by_few,
 )
+from stream.evaluation.resamples import Resamples
 
 
 def mean_of(sums: GroupSums) -> Interval:
     """The mean value of a row, with its interval."""
-    resamples = Resamples(sums.of("rows"))
-    columns = resamples.of(sums)
-    return resamples.ratio(columns["value"], columns["rows"])
+    return Resamples(sums.of("rows")).of(sums).ratio("value", "rows")
 
 
 class TestResamples:
@@ -39,6 +37,28 @@ class TestResamples:
         interval = mean_of(sums)
         assert interval.value == pytest.approx(values.mean())
         assert interval.half == pytest.approx(1.96 * values.std() / np.sqrt(3000), rel=0.06)
+
+    def test_a_skewed_mean(self):
+        """Few members who earn much decide: the truth lies further above than below what was seen."""
+        rng = np.random.default_rng(5)
+        sums = GroupSums(("rows", "value"))
+        sums.add(np.arange(200), rows=np.ones(200), value=rng.pareto(4.0, size=200))
+        interval = mean_of(sums)
+        assert interval.high - interval.value > 1.2 * (interval.value - interval.low)
+
+    def test_a_lift_is_the_ratio_of_ratios(self):
+        """Of one ratio over itself it is nothing for sure; over another it is as wide as both together make it."""
+        rng = np.random.default_rng(6)
+        sums = GroupSums(("rows", "one", "other"))
+        one, other = rng.exponential(size=(2, 4000))
+        sums.add(np.arange(4000), rows=np.ones(4000), one=one, other=other)
+        drawn = Resamples(sums.of("rows")).of(sums)
+        assert drawn.lift("one", "rows", "one", "rows") == pytest.approx((0.0, 0.0, 0.0), abs=1e-12)
+        lift = drawn.lift("one", "rows", "other", "rows")
+        assert lift.value == pytest.approx(one.mean() / other.mean() - 1.0)
+        relative = np.hypot(one.std() / one.mean(), other.std() / other.mean()) / np.sqrt(4000)
+        assert lift.half == pytest.approx(1.96 * relative * (1.0 + lift.value), rel=0.06)
+        assert drawn.error("one", "rows") == pytest.approx(one.std(ddof=1) / np.sqrt(4000))
 
     def test_members_are_resampled_and_not_rows(self):
         """Rows that a member repeats say nothing new: the interval is as wide as without them."""

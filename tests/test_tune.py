@@ -50,7 +50,7 @@ class TestRecommendation:
         one, two = (try_settings(log, Settings(), [{"exploration": "1"}] * n) for n in (1, 2))
         assert two.trials[0].difference.value == one.trials[0].difference.value
         assert two.trials[0].difference.half == pytest.approx(
-            2.5758 / 2.3263 * one.trials[0].difference.half, rel=1e-4
+            2.2414 / 1.9600 * one.trials[0].difference.half, rel=1e-4
         )
 
 

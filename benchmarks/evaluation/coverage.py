@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from rich.box import SIMPLE
 from rich.table import Table
+from scipy.special import bdtr, bdtrc
 
 from stream.evaluation.evaluation import Evaluation
 from stream.evaluation.log import Batch
@@ -24,7 +25,7 @@ from stream.evaluation.results import ESTIMATORS
 from stream.evaluation.roster import Offer, Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,9 +38,8 @@ TITLES, ARTWORKS, TRAITS = 4, 4, 4
 LOGS = ("uniform", "skewed")
 #: The least chance of any artwork in a skewed log.
 LEAST = 0.1
-_LOOKS = 3
-_BATCH = 500
-#: Members that the truth is worked out from: its error is a hundredth of an interval's width.
+_LOOKS, _BATCH = 3, 500
+#: Members that the truth is worked out from; its error is a hundredth of an interval's width.
 _EVERYBODY = 1_000_000
 
 
@@ -222,6 +222,17 @@ def measure(
 
 def _estimators(kind: str) -> Iterable[str]:
     return (name for name in ESTIMATORS if kind == "uniform" or name != "replay")
+
+
+def outside(rows: Sequence[Row]) -> str:
+    """How many rows hold the truth in less than 93 % or more than 97 %, and how many right ones would."""
+    n, covered = rows[0].repetitions, np.array([row.covered for row in rows])
+    off = ((covered < 0.93) | (covered > 0.97)).sum()
+    chance = len(rows) * (bdtr(np.ceil(0.93 * n) - 1.0, n, 0.95) + bdtrc(np.floor(0.97 * n), n, 0.95))
+    return (
+        f"{off} of {len(rows)} lie outside of 93 to 97 %, right ones would in {chance:.1f} cases by chance; "
+        f"on average they hold {100 * covered.mean():.1f} %"
+    )
 
 
 def table(rows: Iterable[Row], title: str) -> Table:

@@ -51,6 +51,7 @@ def evaluation(
             measured = coverage.measure(repetitions, members, watch("coverage"))
             found["coverage"] = [row._asdict() for row in measured]
             out.print(coverage.table(measured, f"{repetitions} logs of either kind, {members:,} members each"))
+            out.print(coverage.outside(measured), highlight=False, soft_wrap=True)
         if "ranking" in asked:
             ranked, _ = ranking.measure(1, impressions)
             found["ranking"] = [row._asdict() for row in ranked]

@@ -36,7 +36,7 @@ def tune(
     """Try other settings on what was logged, and recommend one only if it is better for sure.
 
     Today's settings and every trial are valued as `keyart evaluate` does, doubly robust, on the same impressions.
-    A trial is recommended if both its mean and the lower end of its interval beat today's, with 98 % confidence in
+    A trial is recommended if both its mean and the lower end of its interval beat today's, with 95 % confidence in
     all trials at once. The change to keyart.toml is printed, and never made.
     """
     from rich.box import SIMPLE

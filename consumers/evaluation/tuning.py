@@ -1,10 +1,10 @@
 """Other settings of Keyart, tried on a log: recommended only if that is no luck.
 
 Today's settings and each trial are valued at once, progressively and doubly robustly, on the same impressions.
-What counts is the difference of a trial to today's, by the same members in each resample. Of several trials the
-best looks better than it is, so the lower bound has to hold for all of them at once (Bonferroni), and with 98 %
-confidence: of a hundred logs in which no trial is any better at most five may see one recommended, and people look
-at more than one log.
+What counts is the difference of a trial to today's, of the same members. Of several trials the best looks better
+than it is, so the 95 % intervals hold for all of them at once (Bonferroni): of m trials each has one of
+1 - 0.05 / m. Intervals have two ends, and only the lower one recommends: where no trial is any better, at most one
+log in forty sees one recommended.
 """
 
 from __future__ import annotations
@@ -40,8 +40,6 @@ TRIALS: tuple[dict[str, str], ...] = (
     {"shared_prior": "false", "prior_precision": "100"},
 )
 _TODAY = "ours"
-#: How sure it has to be of all trials at once.
-SURE = 0.98
 
 
 class Trial(NamedTuple):
@@ -54,7 +52,7 @@ class Trial(NamedTuple):
     value
         The mean reward by them.
     difference
-        How much more that is than today's, and where the truth lies with 98 % confidence in all trials at once.
+        How much more that is than today's, and where the truth lies with 95 % confidence in all trials at once.
     effective_samples
         How many rows of their own the log is worth for them.
     """
@@ -131,7 +129,7 @@ def try_settings(log: Opened, settings: Settings, trials: Sequence[dict[str, str
         Trial(
             changes,
             found.estimate(name).interval.value,
-            evaluation.difference(name, _TODAY, at_once=len(trials), level=SURE),
+            evaluation.difference(name, _TODAY, at_once=len(trials)),
             found.estimate(name).effective_samples,
         )
         for name, changes in zip(names, trials, strict=True)

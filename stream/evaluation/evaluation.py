@@ -20,11 +20,11 @@ from stream.evaluation.intervals import (
     LEVEL,
     GroupSums,
     Interval,
-    Resamples,
     group_of,
     jackknife,
 )
 from stream.evaluation.log import Hearing
+from stream.evaluation.resamples import Resamples
 from stream.evaluation.results import (
     ESTIMATORS,
     LOGGED,
@@ -41,14 +41,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stream.evaluation.checks import Checks
-    from stream.evaluation.intervals import Column
     from stream.evaluation.log import Batch
     from stream.evaluation.policies import Policy
+    from stream.evaluation.resamples import Drawn
     from stream.evaluation.roster import Roster
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
-    Columns = dict[str, Column]
 
 
 class Evaluation:
@@ -110,23 +109,20 @@ class Evaluation:
 
     # --- in the end
 
-    def difference(self, policy: str, other: str, *, at_once: int = 1, level: float = LEVEL) -> Interval:
+    def difference(self, policy: str, other: str, *, at_once: int = 1) -> Interval:
         """How much more a policy earns than another of those valued, doubly robust, of the same members.
 
-        With ``at_once`` comparisons the truth lies within all of their intervals with that confidence
-        (Bonferroni): the normal interval, by the standard deviation of the resamples.
+        With ``at_once`` comparisons the truth lies within all of their intervals with 95 % confidence
+        (Bonferroni): normal intervals, of linearised standard errors.
         """
         by_name = {one.name: tally for one, tally in zip(self._policies, self._tallies, strict=True)}
         rows, column = self._log.sums.of("rows"), f"dr {MEASURES[1]}"
         sums = GroupSums(("rows", "more"))
         sums.sums[:] = rows, by_name[policy].sums.of(column) - by_name[other].sums.of(column)
-        resamples = Resamples(rows, self._seed)
-        columns = resamples.of(sums)
-        value = resamples.ratio(columns["more"], columns["rows"]).value
-        if resamples.groups < 2:
-            return Interval(value, np.nan, np.nan)
-        spread = float((columns["more"].again / columns["rows"].again).std())
-        half = float(ndtri(1.0 - (1.0 - level) / (2.0 * at_once))) * spread
+        if np.count_nonzero(rows) < 2:
+            return Interval.nothing()
+        both, value = Resamples(rows, count=0).of(sums), sums.total("more") / sums.total("rows")
+        half = float(ndtri(1.0 - (1.0 - LEVEL) / (2.0 * at_once))) * both.error("more", "rows")
         return Interval(value, value - half, value + half)
 
     def found(self) -> Evaluated:
@@ -134,13 +130,12 @@ class Evaluation:
         log = self._log
         resamples = Resamples(log.sums.of("rows"), self._seed)
         names = [policy.name for policy in self._policies]
-        logged = resamples.of(log.sums)
-        estimates = self._of_log(resamples, logged)
+        estimates = self._of_log(resamples.of(log.sums), log.sums.total("rows"))
         weights: dict[str, Interval] = {}
         for name, tally in zip(names, self._tallies, strict=True):
-            columns = resamples.of(tally.sums)
-            weights[name] = resamples.ratio(columns["weight"], logged["rows"])
-            estimates += self._of_policy(name, tally, resamples, columns, logged)
+            drawn = resamples.of(log.sums, tally.sums)
+            weights[name] = drawn.ratio("weight", "rows")
+            estimates += self._of_policy(name, tally, drawn)
         rows = log.sums.total("rows")
         effective = {
             name: estimators.effective(tally.sums.total("weight"), tally.squares)
@@ -172,40 +167,37 @@ class Evaluation:
         )
 
     @staticmethod
-    def _of_log(resamples: Resamples, logged: Columns) -> list[Estimate]:
+    def _of_log(drawn: Drawn, rows: float) -> list[Estimate]:
         """What the log earned itself, by the mean."""
-        rows, none = logged["rows"], Interval(0.0, 0.0, 0.0)
+        none = Interval(0.0, 0.0, 0.0)
         return [
-            Estimate(LOGGED, ON_POLICY, measure, resamples.ratio(logged[measure], rows), none, rows.total)
-            for measure in MEASURES
+            Estimate(LOGGED, ON_POLICY, measure, drawn.ratio(measure, "rows"), none, rows) for measure in MEASURES
         ]
 
-    def _of_policy(
-        self, name: str, tally: PolicyTally, resamples: Resamples, columns: Columns, logged: Columns
-    ) -> list[Estimate]:
+    def _of_policy(self, name: str, tally: PolicyTally, drawn: Drawn) -> list[Estimate]:
         """What each estimator says of a policy."""
-        rows, weight, match = logged["rows"], columns["weight"], columns["match"]
-        effective = estimators.effective(weight.total, tally.squares)
+        rows, match = self._log.sums.total("rows"), tally.sums.total("match")
+        effective = estimators.effective(tally.sums.total("weight"), tally.squares)
         value, without = self._model.value(tally.shown)
         found = []
         for number, measure in enumerate(MEASURES):
             ratios = {
-                "dr": (columns[f"dr {measure}"], rows),
-                "switch_dr": (columns[f"switch_dr {measure}"], rows),
-                "snips": (columns[f"ips {measure}"], weight),
-                "ips": (columns[f"ips {measure}"], rows),
-                "replay": (columns[f"replay {measure}"], match),
+                "dr": (f"dr {measure}", "rows"),
+                "switch_dr": (f"switch_dr {measure}", "rows"),
+                "snips": (f"ips {measure}", "weight"),
+                "ips": (f"ips {measure}", "rows"),
+                "replay": (f"replay {measure}", "match"),
             }
+            earned = self._log.sums.total(measure) > 0
             for estimator in ESTIMATORS:
                 if estimator == "dm":
                     both = self._direct(value[number], without[:, number], tally.shown.rows, measure)
-                    found.append(Estimate(name, estimator, measure, *both, rows.total))
+                    found.append(Estimate(name, estimator, measure, *both, rows))
                     continue
-                above, below = ratios[estimator]
-                interval = resamples.ratio(above, below)
-                lift = _lift(interval.value, (above, below), resamples, logged[measure], rows)
-                worth = match.total if estimator == "replay" else effective
-                found.append(Estimate(name, estimator, measure, interval, lift, worth))
+                ratio = ratios[estimator]
+                lift = drawn.lift(*ratio, measure, "rows") if earned else Interval.nothing()
+                worth = match if estimator == "replay" else effective
+                found.append(Estimate(name, estimator, measure, drawn.ratio(*ratio), lift, worth))
         return found
 
     def _direct(self, value: np.float64, without: Floats, rows: Floats, measure: str) -> tuple[Interval, Interval]:
@@ -223,14 +215,3 @@ class Evaluation:
             Interval(float(value), float(low), float(high)),
             Interval(float(lift), float(lift_low), float(lift_high)),
         )
-
-
-def _lift(
-    value: float, ratio: tuple[Column, Column], resamples: Resamples, logged: Column, rows: Column
-) -> Interval:
-    """By how much more it is than the logged, of the same members."""
-    if not logged.total > 0:
-        return Interval.nothing()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        again = ratio[0].again / ratio[1].again / (logged.again / rows.again) - 1.0
-    return resamples.interval(value / (logged.total / rows.total) - 1.0, again)

@@ -1,12 +1,10 @@
-"""Sums by groups of members, and intervals from them: a bootstrap of members over a log that is read once.
+"""Intervals, sums by groups of members, and the jackknife of few groups.
 
-The rows of a member are not independent: the same person, the same draws for a week. So members are resampled and
-not rows. To keep sums for every member would take memory without bound; members are dealt by a hash into 4,096
-groups, and groups are resampled. A group is a set of members chosen without looking, so groups are independent and
-alike just as members are, and where there are fewer members than groups nearly every member is a group of their
-own (Chamandy et al. 2012, "Estimating uncertainty for massive data streams", do the same with fewer groups). A
-resampled group counts as often as it was drawn, empty groups are left out, and every ratio is formed anew in each
-of the 2,000 resamples, so that the interval of a lift knows that both of its parts come from the same members.
+The rows of a member are not independent: the same person, the same draws for a week. To keep sums for every member
+would take memory without bound, so members are dealt by a hash into 4,096 groups. A group is a set of members
+chosen without looking, so groups are independent and alike just as members are, and where there are fewer members
+than groups nearly every member is a group of their own (Chamandy et al. 2012, "Estimating uncertainty for massive
+data streams", do the same with fewer groups). :mod:`stream.evaluation.resamples` draws them anew.
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 GROUPS = 4096
-RESAMPLES = 2000
 LEVEL = 0.95
 #: Where sums are many (by title, by artwork) there are fewer groups, and Student's t instead of the bootstrap.
 FEW = 20
@@ -96,60 +93,6 @@ class GroupSums:
     def total(self, name: str) -> float:
         """The sum of a column."""
         return float(self.of(name).sum())
-
-
-class Column(NamedTuple):
-    """A column's sum, and what it is in each resample, shape (count,)."""
-
-    total: float
-    again: Floats
-
-
-class Resamples:
-    """How often each group is drawn in each resample: the same for all columns and policies.
-
-    Parameters
-    ----------
-    rows
-        The rows of each group, shape (G,): groups without any are left out.
-    seed
-        Of the draws.
-    count
-        How many resamples.
-    """
-
-    def __init__(self, rows: Floats, seed: int = 0, count: int = RESAMPLES) -> None:
-        self.kept = np.flatnonzero(rows > 0)
-        self.groups = len(self.kept)
-        rng = np.random.default_rng([seed, 11])
-        self.drawn: Floats = np.zeros((count, max(self.groups, 1)))
-        if self.groups:
-            for resample in self.drawn:
-                resample[:] = np.bincount(rng.integers(self.groups, size=self.groups), minlength=self.groups)
-
-    def of(self, sums: GroupSums) -> dict[str, Column]:
-        """Every column's sum, and what it is in each resample."""
-        if not self.groups:
-            nothing = np.zeros(len(self.drawn))
-            return {name: Column(0.0, nothing) for name in sums.names}
-        again = sums.sums[:, self.kept] @ self.drawn.T
-        return {name: Column(sums.total(name), again[i]) for i, name in enumerate(sums.names)}
-
-    def ratio(self, above: Column, below: Column) -> Interval:
-        """The ratio of two columns' sums."""
-        return self.interval(float(_ratio(above.total, below.total)), _ratio(above.again, below.again))
-
-    def interval(self, value: float, resampled: Floats) -> Interval:
-        """The middle 95 % of what resamples say; NaN with fewer than two groups."""
-        usable = resampled[np.isfinite(resampled)]
-        if self.groups < 2 or not np.isfinite(value) or len(usable) < len(resampled) // 2:
-            return Interval(float(value), np.nan, np.nan)
-        # What n groups scatter by is a little more than what resamples of them do.
-        centre = float(usable.mean())
-        spread = np.sqrt(self.groups / (self.groups - 1))
-        low, high = np.quantile(usable, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
-        low, high = (centre + spread * (end - centre) for end in (low, high))
-        return Interval(float(value), float(low), float(high))
 
 
 def jackknife(value: Floats, without: Floats) -> tuple[Floats, Floats]:
