@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kafka import KafkaProducer
-from kafka.partitioner.default import murmur2
 
 from stream.errors import KeyartError
+from stream.kafka import keyed
 from stream.kafka.client import producer_options
 
 if TYPE_CHECKING:
@@ -113,6 +113,5 @@ def cheapest(ours: Settings) -> Out:
 
 @lru_cache(maxsize=1_000_000)
 def partition_of(key: str, partitions: int) -> int:
-    """Kafka's default."""
-    place: int = (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
-    return place
+    """Kafka's default, worked out once a key: it costs more than sending the record."""
+    return keyed.partition_of(key.encode(), partitions)

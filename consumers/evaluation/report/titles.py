@@ -33,10 +33,8 @@ def titles(found: Evaluated) -> str:
         return f'<p class="note">No title has {_LEAST_ROWS} impressions or more to judge it by.</p>'
     about = (
         f"<p>Where <b>{escape(policy)}</b> differs most from what was logged, among titles with at least "
-        f"{_LEAST_ROWS} "
-        "impressions: their mean reward, and the artwork that it would have shown less often (left) and "
-        "more often "
-        "(right), with its share of the impressions.</p>"
+        f"{_LEAST_ROWS} impressions: their mean reward, and the artwork that it would have shown less often "
+        "(left) and more often (right), with its share of the impressions.</p>"
     )
     return about + _side("Winners", winners, found) + _side("Losers", losers, found)
 
