@@ -121,6 +121,8 @@ class GroupReader:
         ------
         WorkerFailed
             A rebalance does not end, though every member has had the time it is given; or another has our name.
+        BrokerUnavailable
+            The group has not answered for a session: the partitions may be another's by now.
         """
         with plainly(self._settings, "reading"):
             found = self._client.poll(timeout_ms=round(seconds * 1000)) if self._joined(seconds) else {}
@@ -161,10 +163,17 @@ class GroupReader:
         return True
 
     def _check_heartbeat(self) -> None:
-        """A member that is fenced stops its heartbeat for good, and says so to nobody (seen in 3.0.12)."""
+        """A member that is fenced stops its heartbeat, one that hears nothing goes on: neither tells (3.0.12)."""
         coordinator = self._client._coordinator  # noqa: SLF001 - there is no public way
-        if self._join is None and not coordinator.need_rejoin() and not coordinator._heartbeat_enabled:  # noqa: SLF001
+        if self._join is not None or coordinator.need_rejoin():
+            return
+        if not coordinator._heartbeat_enabled:  # noqa: SLF001
             raise WorkerFailed("the group has put this worker out") from FencedInstanceIdError()
+        if coordinator.heartbeat.session_timeout_expired():
+            raise BrokerUnavailable(
+                f"the group has not been heard of for session_seconds ({self._settings.session_seconds:g}); is a "
+                f"broker of {self._settings.bootstrap_servers} away?"
+            )
 
     def is_replaced(self, failure: BaseException) -> bool:
         """Whether another process has joined the group under this worker's name since we did.
@@ -237,11 +246,21 @@ class GroupReader:
             answer, old by then, for that of the next: drop this reader.
         """
         patience_ms = round(3 * self._settings.transaction_seconds * 1000)
-        with plainly(self._settings, "looking up committed offsets"):
-            return {
-                topic.name: self._client.committed(TopicPartition(name, partition), timeout_ms=patience_ms)
-                for name, topic in self._topics.items()
-            }
+        try:
+            with plainly(self._settings, "looking up committed offsets"):
+                return {
+                    topic.name: self._client.committed(TopicPartition(name, partition), timeout_ms=patience_ms)
+                    for name, topic in self._topics.items()
+                }
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, KafkaTimeoutError):
+                raise BrokerUnavailable(
+                    f"the offsets committed of partition {partition} are not told within "
+                    f"{patience_ms / 1000:g} s; is a broker of {self._settings.bootstrap_servers} away, or a "
+                    "transaction left open? "
+                    "kafka-transactions.sh find-hanging would name it"
+                ) from error
+            raise
 
     def position(self, topic: Topic, partition: int) -> int:
         """The next offset to read; it also moves past markers, which are no records."""

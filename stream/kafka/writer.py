@@ -66,7 +66,8 @@ class Writer:
         self._on_delivered = on_delivered
         self._on_lost = on_lost
         self._settled = threading.Condition()
-        self._pending = 0
+        self._pending: dict[int, float] = {}  # when each was written, by its number, oldest first
+        self._written = 0
         self.delivered = 0
         self.lost = 0
         self.expired = 0
@@ -108,7 +109,9 @@ class Writer:
     def write(self, output: Output) -> bool:
         """Queue one record. False, and counted, if it could not even be queued."""
         with self._settled:
-            self._pending += 1
+            self._written += 1
+            number = self._written
+            self._pending[number] = time.monotonic()
         try:
             future = self._client.send(
                 output.topic.full_name(self._settings.topic_prefix),
@@ -118,11 +121,18 @@ class Writer:
                 headers=list(output.headers),
             )
         except Exception as error:  # noqa: BLE001 - whatever the client makes of a record, its caller goes on
-            self._failed(output, error)
+            self._failed(number, output, error)
             return False
-        future.add_callback(partial(self._succeeded, output))
-        future.add_errback(partial(self._failed, output))
+        future.add_callback(partial(self._succeeded, number, output))
+        future.add_errback(partial(self._failed, number, output))
         return True
+
+    @property
+    def waits_seconds(self) -> float:
+        """How long the oldest record has waited that is neither delivered nor given up; 0 without any."""
+        with self._settled:
+            oldest = next(iter(self._pending.values()), None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
 
     def flush(self, seconds: float | None = None) -> None:
         """Wait until everything queued is delivered or given up.
@@ -138,8 +148,8 @@ class Writer:
         with self._settled:
             if not self._settled.wait_for(lambda: not self._pending, seconds):
                 raise BrokerUnavailable(
-                    f"{self._pending} records for {self._settings.bootstrap_servers} are still undelivered after "
-                    f"{seconds:g} s"
+                    f"{len(self._pending)} records for {self._settings.bootstrap_servers} are still undelivered "
+                    f"after {seconds:g} s"
                 )
 
     def close(self, seconds: float = 5.0) -> None:
@@ -148,19 +158,19 @@ class Writer:
             self.flush(seconds)
         hang_up(self._client, 0)
 
-    def _succeeded(self, output: Output, _metadata: object) -> None:
+    def _succeeded(self, number: int, output: Output, _metadata: object) -> None:
         with self._settled:
             self.delivered += 1
-            self._pending -= 1
+            del self._pending[number]
             self._settled.notify_all()
         if self._on_delivered is not None:
             self._on_delivered(output)
 
-    def _failed(self, output: Output, error: Exception) -> None:
+    def _failed(self, number: int, output: Output, error: Exception) -> None:
         with self._settled:
             self.lost += 1
             self.expired += isinstance(error, KafkaTimeoutError)
-            self._pending -= 1
+            del self._pending[number]
             self._settled.notify_all()
         if self._on_lost is not None:
             self._on_lost(output, error)

@@ -7,12 +7,17 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from counting import counting_job
 from hanging import Stopped, needs_proc
+from prometheus_client import CollectorRegistry
+from waiting import until
 
 from consumers.embedded import EmbeddedBroker
 from stream import topics
 from stream.errors import BrokerUnavailable
 from stream.kafka import Admin, Output, Writer
+from stream.metrics import WorkerMetrics
+from stream.running.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,3 +81,26 @@ def test_a_batch_that_is_refused_for_its_size_does_not_stop_a_flush(
     writer.flush(10)
     assert (writer.delivered, writer.lost, writer.expired) == (8, 1, 0)
     writer.close()
+
+
+@needs_proc
+def test_a_worker_that_has_nothing_to_do_notices_that_its_broker_hangs(
+    settings: Settings, own_broker: EmbeddedBroker
+) -> None:
+    """It asks for nothing but records, and there are none: what tells it is that its heartbeat is not answered."""
+    theirs = settings.model_copy(
+        update={"bootstrap_servers": own_broker.bootstrap, "session_seconds": 1.5, "connect_seconds": 2.0}
+    )
+    with Admin(theirs) as admin:
+        admin.create()
+    worker = Worker(theirs, counting_job(), WorkerMetrics(CollectorRegistry()), on_hang=pytest.fail)
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    until(worker.ready.is_set, "it is at work")
+    with Stopped(own_broker):
+        until(lambda: not worker.ready.is_set(), "it is not ready any more", 10)
+    until(worker.ready.is_set, "it is at work again")
+    assert worker.counts.failures >= 1
+    worker.stop()
+    thread.join(20)
+    assert not thread.is_alive()

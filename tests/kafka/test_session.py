@@ -5,14 +5,20 @@ from __future__ import annotations
 import threading
 
 import pytest
+import traffic
 from counting import counting_job
+from kafka.future import Future
 from prometheus_client import CollectorRegistry
+from waiting import until
 
-from stream.kafka import Committer, Output
+from consumers.catalogue_view import CatalogueView
+from consumers.learner.task import learner_job
+from stream.kafka import Committer, Output, Writer
 from stream.metrics import WorkerMetrics
 from stream.running.job import Counts
 from stream.running.restore import FORMAT, Position
 from stream.running.session import Session
+from stream.running.worker import Worker
 from stream.topics import VIEWING_CHANGELOG
 
 SENT = 60
@@ -84,3 +90,34 @@ def test_only_what_nobody_else_has_moved_is_kept_through_a_rebalance(start, sett
     assert counts.restores == 3 + 1
     session.run(threading.Event(), until_drained=True)
     assert counts_of(session) == {place.partition: end for place, end in wire.ends("plays").items()}
+
+
+def test_a_client_that_keeps_what_it_was_given_is_not_waited_for(settings, wire, monkeypatch):
+    """Snapshots that are neither sent nor given up, as by a client that waits for a producer id: begun anew."""
+    brisk = settings.model_copy(update={"transaction_seconds": 2.0})
+    titles = traffic.catalogue()
+    wire.send(("catalogue", title_id, title) for title_id, title in titles.items())
+    given = []
+
+    class FirstKeepsAll(Writer):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            given.append([])
+            if len(given) == 1:
+                monkeypatch.setattr(self._client, "send", self._keep)
+
+        def _keep(self, *_, **options):
+            given[0].append(options["key"].decode())
+            return Future()
+
+    monkeypatch.setattr("stream.running.session.Writer", FirstKeepsAll)
+    metrics = WorkerMetrics(CollectorRegistry())
+    worker = Worker(brisk, learner_job(brisk, CatalogueView(), metrics), metrics, on_hang=pytest.fail)
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    until(lambda: wire.latest("snapshots").keys() == titles.keys(), "every title has a snapshot")
+    assert sorted(given[0]) == sorted(titles)
+    assert (len(given), worker.counts.failures) == (2, 1)
+    worker.stop()
+    thread.join(20)
+    assert not thread.is_alive()

@@ -106,13 +106,17 @@ class Wire:
 
     def drained(self, group: str, inputs: Iterable[str]) -> bool:
         """Whether a group has committed everything on its inputs."""
+        return not self.behind(group, inputs)
+
+    def behind(self, group: str, inputs: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:
+        """Where a group has not committed everything: what it has committed, and where the partition ends."""
         committed = self.committed(group)
-        return all(
-            committed.get(place, 0) >= end
+        return {
+            place: (committed.get(place, 0), end)
             for topic in inputs
             for place, end in self.ends(topic).items()
-            if end > 0
-        )
+            if committed.get(place, 0) < end
+        }
 
     def members(self, group: str) -> int:
         """How many members a group has now."""

@@ -123,6 +123,10 @@ class Fleet:
         """Wait until all are at work."""
         until(lambda: all(slot.ready for slot in self.slots), "every worker is ready", seconds)
 
+    def last_words(self, most: int = 1500) -> str:
+        """The end of what each present process has written."""
+        return "\n".join(f"--- {slot.name}\n{slot.process.output()[-most:]}" for slot in self.slots)
+
     def victim(self, kinds: tuple[str, ...] = ("learner", "viewing")) -> Slot:
         """Any of them; most often one that has its partitions already."""
         slot = self._rng.choice([slot for slot in self.slots if slot.kind in kinds])

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PARTITIONS = 9
 #: How long a scenario may take to catch up with its load after the last deed.
 _CATCH_UP_SECONDS = 240.0
+#: How long until what was learned is published: a client that is stuck is noticed before.
+_PUBLISH_SECONDS = 60.0
+_INPUTS = {"viewing": ("plays",), "learner": ("impressions", "rewards")}
 
 
 @dataclass
@@ -105,7 +108,11 @@ class Stage:
         self.say("catching up")
         begun = time.monotonic()
         with self.wire() as wire:
-            until(lambda: self.drained(wire), "everything is learned", _CATCH_UP_SECONDS)
+            try:
+                until(lambda: self.drained(wire), "everything is learned", _CATCH_UP_SECONDS)
+                until(lambda: self.published(wire), "everything learned is published", _PUBLISH_SECONDS)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{self._behind(wire)}\n{fleet.last_words()}") from None
             row.took(time.monotonic() - begun)
             fleet.close()
             self.say("counting again")
@@ -120,4 +127,19 @@ class Stage:
 
     def drained(self, wire: Wire) -> bool:
         """Whether both kinds of worker have committed everything."""
-        return wire.drained("viewing", ("plays",)) and wire.drained("learner", ("impressions", "rewards"))
+        return all(wire.drained(group, inputs) for group, inputs in _INPUTS.items())
+
+    def published(self, wire: Wire) -> bool:
+        """Whether the newest snapshot of every title is of all that its state holds."""
+        states, snapshots = wire.latest("learner-changelog"), wire.latest("snapshots")
+        return all(
+            snapshots.get(title_id, {}).get("version") == states[title_id]["version"]
+            for title_id in self.titles.keys() & states
+        )
+
+    def _behind(self, wire: Wire) -> str:
+        return "\n".join(
+            f"{group} has committed {committed} of {end} of {place.topic} {place.partition}"
+            for group, inputs in _INPUTS.items()
+            for place, (committed, end) in wire.behind(group, inputs).items()
+        )
