@@ -7,11 +7,17 @@ import json
 import re
 import runpy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus import SCRAPED_LABELS, asked, measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GRAFANA = Path(__file__).parent.parent / "deploy" / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -20,6 +26,24 @@ DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
 def _dashboard(path: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(path.read_text())
     return loaded
+
+
+def _read_by_grafana(dashboard: dict[str, Any]) -> Any:
+    """A dashboard as Grafana's own types read and write it: what they do not know is lost."""
+    register_default_plugins()
+    return json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))
+
+
+def _differing(given: Any, read: Any, where: str = "") -> Iterator[str]:
+    """The places that are in the first and not, or otherwise, in the second."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for name, value in given.items():
+            yield from _differing(value, read[name], f"{where}.{name}") if name in read else [f"{where}.{name}"]
+    elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        for one, other in zip(given, read, strict=True):
+            yield from _differing(one, other, where)
+    elif given != read:
+        yield where
 
 
 def _panels() -> list[Any]:
@@ -35,6 +59,17 @@ def test_a_query_is_understood() -> None:
     """What the other tests rely on: metrics and labels are told from functions, words and strings."""
     query = 'max by (job, le) (rate(a_total{policy="x", code!~"y"}[5m])) / on (job) b_sum or (sum(up) == 0)'
     assert asked(query) == ({"a_total", "b_sum", "up"}, {"job", "le", "policy", "code"})
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_grafana_knows_every_field(path: Path) -> None:
+    """By the schema that Grafana publishes."""
+    dashboard = _dashboard(path)
+    assert not set(_differing(dashboard, _read_by_grafana(dashboard)))
+    drawn = next(panel for panel in dashboard["panels"] if panel["type"] == "timeseries")
+    drawn["fieldConfig"]["defaults"]["custom"]["lineWidht"] = 1
+    misspelt = set(_differing(dashboard, _read_by_grafana(dashboard)))
+    assert misspelt == {".panels.fieldConfig.defaults.custom.lineWidht"}
 
 
 @pytest.mark.parametrize("panel", _panels())
