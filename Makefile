@@ -15,7 +15,7 @@ KILLS ?=
 IMPRESSIONS ?=
 SEED ?=
 # make test WORKERS=1 ARGS='-k snapshot'
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 # $(call stop, a sentence without commas): say it and fail
@@ -69,7 +69,7 @@ lint: $(STAMP) ## ruff and mypy, strict
 	$(BIN)/mypy
 
 test: lint ## Lint, and every test; needs Java and Maven to test on Apache Kafka
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(STAMP) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix .

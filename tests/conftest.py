@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+_ON_A_BROKER = Path(__file__).parent / "kafka"
+#: What takes longest, a minute and more a file.
+_LONGEST = ("test_observed.py", "test_exactly_once.py", "test_docs_on_a_broker.py", "test_dead_letter_commands.py")
 _BROKERS = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest come first, then others with a broker, then the rest, each by its number of tests.
+
+    Begun last, a long file would run while the other processes of pytest-xdist have nothing left to do.
+    """
+    tests = Counter(item.path for item in items)
+    longest = {name: place for place, name in enumerate(_LONGEST)}
+
+    def rank(item: pytest.Item) -> tuple[int, bool, int]:
+        first = longest.get(item.path.name, len(longest))
+        return first, _ON_A_BROKER not in item.path.parents, -tests[item.path]
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(optionalhook=True)

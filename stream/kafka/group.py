@@ -179,14 +179,15 @@ class GroupReader:
         """Whether another process has joined the group under this worker's name since we did.
 
         The failure that ended the session may say so. A transaction that the other's producer has ended does not,
-        so then the group is asked; not while a join of ours is under way, which would look like another's.
+        so then the group is asked; not once the client has given up what the group called it, as the group may
+        have called it something else since. A join that is under way keeps the name that it has.
         """
         coordinator = self._client._coordinator  # noqa: SLF001 - there is no public way
         if not self._settings.worker_id or not self._member:
             return False
         if tells_of_fencing(failure):
             return True
-        if self._join is not None or coordinator.need_rejoin():
+        if coordinator._generation.member_id != self._member:  # noqa: SLF001
             return False
         named = holders(self._settings, coordinator.group_id)
         return bool(named) and self._member not in named

@@ -128,6 +128,9 @@ class Worker:
             except (BrokerUnavailable, WorkerFailed) as error:
                 self.counts.failures += 1
                 self._metrics.failures.inc()
+                if self._stopping:
+                    log.warning("left before all was done", reason=str(error))  # whoever comes next does it
+                    return
                 if self.counts.checkpoints > checkpoints:
                     backoff = _FIRST_BACKOFF_SECONDS  # it has worked in between: this is a new failure
                 log.warning("starting over", reason=str(error), seconds=backoff)

@@ -321,7 +321,7 @@ def test_of_two_workers_with_one_name_the_later_stays(worker, settings, wire, ke
     rng = random.Random(19)
     titles = traffic.catalogue(titles=6, artworks=2)
     load_catalogue(wire, titles)
-    records = learner_traffic(19, titles, 4000) if worker == "learner" else viewing_traffic(rng, titles, 3000)
+    records = learner_traffic(19, titles, 20_000) if worker == "learner" else viewing_traffic(rng, titles, 20_000)
     with Load(wire, records, per_second=500):
         first = keyart(named, worker, "--ready")
         first.wait_ready()

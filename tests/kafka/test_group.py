@@ -155,3 +155,20 @@ def test_offsets_of_the_group(join, settings, wire):
     committer.commit([], {tuple(wire.places("rewards")[2]): 5}, member.reader.metadata())
     committer.close()
     assert member.reader.committed(2) == {"impressions": None, "rewards": 5}
+
+
+@pytest.mark.apache_kafka
+def test_a_name_that_has_gone_is_noticed_in_the_middle_of_a_rebalance(join):
+    """A transaction that another has ended says nothing of names; whoever has to join again asks all the same."""
+    failure = WorkerFailed("the checkpoint did not commit")
+    first = join(worker_id="one")
+    turn_all([first], lambda: first.owned == {0, 1, 2}, "the first owns all")
+    first.reader._client._coordinator.request_rejoin()
+    assert not first.reader.is_replaced(failure)
+    turn_all([first], lambda: first.rebalances == 2, "it has joined again")
+    assert not first.reader.is_replaced(failure)
+    second = join(worker_id="one")
+    turn_all([second], lambda: second.owned == {0, 1, 2}, "the second has taken its name")
+    first.reader._client._coordinator.request_rejoin()
+    assert first.reader.is_replaced(failure)
+    assert not second.reader.is_replaced(failure)
