@@ -9,24 +9,18 @@ Play rates follow the members' tastes and the artworks' tags, and every artwork 
 that there is something to learn of each title for as long as it runs::
 
     keyart bench flicker [--seed N …] [--weeks N] [--a-day N] [--json FILE]
-
-or, with a single seed, ``python -m benchmarks.flicker``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
-from stream.choosing.choice import key_of, policy_of, time_bucket
+from stream.choosing.choice import bucket_length, key_of, policy_of, time_bucket
 from stream.choosing.servable import ServableTitle
 from stream.codec import decode, encode_fields
 from stream.learning.book import LearningRules, TitleBook
@@ -45,7 +39,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 HOUR_MS = 3_600_000
-DAY_MS, WEEK_HOURS = 24 * HOUR_MS, 7 * 24
+WEEK_HOURS = 7 * 24
 START_MS = 1_760_000_000_000
 LOOK_HOURS = 6
 MEMBERS, PANEL = 4000, 150
@@ -103,7 +97,7 @@ class Keyart:
         self._taught = learn_from(Lessons.none(columns))
         self._title_keys = [key_of(title.title_id) for title in world.titles]
         self._policies = [policy_of(key, SETTINGS.explore_share, SETTINGS.popular_share) for key in world.keys]
-        self._sticky_ms = round(SETTINGS.sticky_days * DAY_MS)
+        self._sticky_ms = bucket_length(SETTINGS.sticky_days)
         self._impressions = 0
         self.served: dict[int, ServableTitle] = {}
 
@@ -247,27 +241,3 @@ def table(rows: Sequence[Row], title: str) -> Table:
             f"{row.changes:.2f}",
         )
     return shown
-
-
-def main() -> None:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description="How often the artwork that a member sees changes.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--weeks", type=int, default=8, help="how long the world runs: launches are in the last")
-    parser.add_argument("--old", type=int, default=24, help="titles that run from the first day")
-    parser.add_argument("--new", type=int, default=6, help="titles that are launched")
-    parser.add_argument("--a-day", type=int, default=300, help="impressions of each title")
-    parser.add_argument("--json", type=Path, help="write the rows here as well")
-    asked = parser.parse_args()
-    rows = measure(asked.seed, asked.old, asked.new, asked.weeks, asked.a_day)
-    Console().print(
-        table(
-            rows, f"seed {asked.seed}: {asked.old} + {asked.new} titles, {asked.a_day} impressions of each a day"
-        )
-    )
-    if asked.json is not None:
-        asked.json.write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

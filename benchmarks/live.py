@@ -28,7 +28,8 @@ import numpy as np
 from rich.box import SIMPLE
 from rich.table import Table
 
-from stream.worth.live import ALPHA, design_effect, rate_interval, ratio_interval
+from stream.worth.confidence_sequences import ALPHA, rate_interval, ratio_interval
+from stream.worth.live import design_effect
 from stream.worth.policies import GROUPS
 from stream.worth.split import SplitWatch
 
@@ -203,8 +204,10 @@ def alarms(repetitions: int, members: int, seed: int, lost: float) -> float:
 def table(rows: Sequence[Row], title: str) -> Table:
     """For people."""
     found = Table(title=title, box=SIMPLE, title_justify="left")
-    for name, justify in (("audience", "left"), ("of", "left"), *((name, "right") for name in SEQUENCES)):
-        found.add_column(name, justify=justify)
+    found.add_column("audience")
+    found.add_column("of")
+    for name in SEQUENCES:
+        found.add_column(name, justify="right")
     kept = {(row.audience, row.target, row.sequence): row for row in rows}
     for audience, target in dict.fromkeys((row.audience, row.target) for row in rows):
         here = [kept[audience, target, name] for name in SEQUENCES]

@@ -5,7 +5,6 @@ Nothing is written or changed. Whatever cannot be seen is left out of the facts,
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +18,7 @@ from stream.doctor.loop import INPUTS
 from stream.errors import BrokerUnavailable, ConfigurationError, DecodeError
 from stream.kafka import Inspector, RangeReader
 from stream.kafka.keyed import read_tables
+from stream.reading.event_time import wall_clock_ms
 from stream.topics import CATALOGUE, DEAD_LETTERS, IMPRESSIONS, PLAYS, REWARDS, SNAPSHOTS, TASTES
 
 if TYPE_CHECKING:
@@ -54,12 +54,7 @@ class _TitleHead(Struct):
     name: str
 
 
-def wall_clock() -> int:
-    """Milliseconds UTC."""
-    return time.time_ns() // 1_000_000
-
-
-def gather(settings: Settings, *, role: str | None = None, now_ms: Callable[[], int] = wall_clock) -> Facts:
+def gather(settings: Settings, *, role: str | None = None, now_ms: Callable[[], int] = wall_clock_ms) -> Facts:
     """Look at everything.
 
     Parameters

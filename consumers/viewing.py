@@ -15,7 +15,8 @@ from stream.codec import decode_key, decode_member, encode
 from stream.dead_letters import WaitingLetters
 from stream.errors import DecodeError, StateMismatch
 from stream.kafka import Output
-from stream.plays.viewing import MAX_PLAYS, Member, ViewingRules
+from stream.plays.reward import ViewingRules
+from stream.plays.viewing import MAX_PLAYS, Member
 from stream.reading.event_time import wall_clock_ms
 from stream.reading.intake import Intake
 from stream.running.job import Job

@@ -36,7 +36,7 @@ from producers.times import Span, shift_of
 from stream.codec import encode
 from stream.errors import ConfigurationError, InputError
 from stream.kafka import Output
-from stream.plays.viewing import ViewingRules, reward_of
+from stream.plays.reward import ViewingRules, reward_of
 from stream.reading.event_time import wall_clock_ms
 from stream.records import Artwork, Impression, Play, Policy, Title
 from stream.settings import ENV_PREFIX

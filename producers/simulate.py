@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from producers.simulation import Simulation, ignore
 from stream.kafka import Writer
-from stream.plays.viewing import ViewingRules
+from stream.plays.reward import ViewingRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import numpy as np
 from producers.audience_report import SimulationReport
 from producers.malformed import malformed
 from stream.errors import KeyartError
-from stream.plays.viewing import ViewingRules, reward_of
+from stream.plays.reward import ViewingRules, reward_of
 
 if TYPE_CHECKING:
     import threading

@@ -99,6 +99,10 @@ def test_people_are_logged_of_what_is_shown(make: Callable[..., ArtworkChooser])
     chooser = make(some_title(artworks=artworks), some_snapshot(), taste)
     assert chooser.choose(ANN, "film", own="face").context["cast"] == 0.25
     assert chooser.choose(ANN, "film", own="kiss").context["cast"] == 0.75
+    newer = [Artwork("face", {}), Artwork("kiss", {}), Artwork("new", {"cast:Minnie": 1.0})]
+    chooser = make(some_title(artworks=newer), some_snapshot(), taste)
+    assert chooser.choose(ANN, "film", own="new").context["cast"] == 0.75
+    assert "cast" not in chooser.choose(ANN, "film", own="kiss").context
 
 
 def test_a_page_has_the_apps_own_artwork(make: Callable[..., ArtworkChooser]) -> None:

@@ -18,7 +18,8 @@ from producers.simulation import Simulation
 from stream.choosing.choice import Choice
 from stream.codec import decode
 from stream.errors import DecodeError, InputError
-from stream.plays.viewing import Member, ViewingRules
+from stream.plays.reward import ViewingRules
+from stream.plays.viewing import Member
 from stream.records import Artwork, Impression, Play, Title
 from stream.settings import Settings
 

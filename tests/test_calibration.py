@@ -7,18 +7,17 @@ and those of all artworks (of all pages) have to sum to 1.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
 from builders import some_title
 from tables import MemoryTables, choosing, members_of
 
-from consumers.chooser.counts import RULES
-from stream.choosing.choice import choose_thompson, draws, floor_draw, key_of, time_bucket
+from stream.choosing.choice import draws, key_of, page_draws, propensities, seeds_of, time_bucket
 from stream.features import CAST, cast_affinity
 from stream.learning.posterior import pack
-from stream.records import Artwork, ArtworkSnapshot, ModelParameters, Snapshot
+from stream.records import Artwork, ArtworkSnapshot, ModelParameters, Rule, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 DRAWS = 200_000
 FLOOR = 0.1
+RULES: tuple[Rule, ...] = get_args(Rule)
 TITLES = ("film", "series", "short")
 FEATURES = ("bias", "comedy", "romance", CAST)
 TASTE = {"comedy": 0.7, "romance": 0.3, "cast:Uma Thurman": 0.8, "cast:John Travolta": 0.2}
@@ -205,7 +205,7 @@ def test_members_are_shown_what_their_own_draws_say(asked: Asked) -> None:
                 candidates, key = asked.candidates(title_id, "box"), key_of(member)
                 bucket = time_bucket(key, key_of(title_id), now_ms, 7 * 24 * 3_600_000)
                 z = draws(key, bucket, candidates.keys)[None, :]
-                u = np.array([floor_draw(key, bucket, key_of(title_id))])
+                u, _ = page_draws(seeds_of(key, np.array([bucket])), candidates.snapshot.draw_keys[None])
                 alike = likeness(asked, shown, title_id, "box")
                 (place,) = asked.rule(policy, candidates, alike, z, u)
                 assert choice.artwork_id == candidates.artwork_ids[place]
@@ -223,6 +223,6 @@ def test_pages_are_not_what_titles_alone_would_be(asked: Asked) -> None:
 
 def test_a_certain_choice_is_logged_as_one() -> None:
     """The probabilities of all artworks sum to 1 also where one of them is nearly certain, floor included."""
-    mean, sd = np.array([0.5, 0.1, 0.1]), np.full(3, 1e-6)
-    forced = (choose_thompson(mean, sd, np.eye(3)[i] * 1e7, 1.0, FLOOR) for i in range(3))
-    assert sum(p for _, p in forced) == pytest.approx(1.0, abs=1e-6)
+    mean, sd = np.tile([0.5, 0.1, 0.1], (3, 1)), np.full((3, 3), 1e-6)
+    found = propensities(mean, sd, np.arange(3), np.full(3, 3), FLOOR)
+    assert found.sum() == pytest.approx(1.0, abs=1e-6)

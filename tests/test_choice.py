@@ -10,33 +10,48 @@ from builders import DAY_MS, HOUR_MS, START_MS, repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr
+from tables import some_snapshot
 
 from stream.choosing.choice import (
     MIN_PROPENSITY,
     artwork_keys,
-    choose_thompson,
-    choose_uniform,
     draws,
-    floor_draw,
+    floor_keys,
     key_of,
+    page_draws,
     policy_of,
+    propensities,
+    seeds_of,
     time_bucket,
 )
-from stream.choosing.propensity import _normal_cdf, win_probabilities, win_probability
+from stream.choosing.propensity import _normal_cdf, win_probabilities
+from stream.choosing.servable import ServableTitle
+from stream.records import ArtworkSnapshot, Policy
 
 ARTWORKS = ("couple", "comedian", "bench", "friends", "professor")
 MEMBERS = 200_000
 BUCKET = 20_371
 
 
+def some_title(mean: np.ndarray, sd: np.ndarray) -> ServableTitle:
+    """A title whose artworks have these scores, whoever looks."""
+    nothing, factor = (0.0, 0.0, 0.0), (1.0, 0.0, 1.0, 0.0, 0.0, 1.0)
+    artworks = tuple(
+        ArtworkSnapshot(name, 1, 0, 0.0, nothing, nothing, factor, popular=score)
+        for name, *score in zip(ARTWORKS, mean.tolist(), sd.tolist(), strict=False)
+    )
+    return ServableTitle(some_snapshot(artworks=artworks))
+
+
 class Population:
-    """The draws of many members for one title, as a serving node would make them."""
+    """The draws of many members for one title."""
 
     def __init__(self, count: int) -> None:
-        keys, title_key = artwork_keys("film", ARTWORKS), key_of("film")
         self.members = [key_of(f"member-{i}") for i in range(count)]
-        self.z = np.array([draws(member, BUCKET, keys) for member in self.members])
-        self.floor_u = np.array([floor_draw(member, BUCKET, title_key) for member in self.members])
+        floor_key = floor_keys(np.array([key_of("film")], dtype=np.uint64))
+        self.keys = np.append(floor_key, artwork_keys("film", ARTWORKS))
+        seeds = seeds_of(np.array(self.members, dtype=np.uint64), np.array([BUCKET]))
+        self.floor_u, self.z = page_draws(seeds, np.broadcast_to(self.keys, (count, len(self.keys))))
 
     def choices(self, mean: np.ndarray, sd: np.ndarray, floor: float) -> np.ndarray:
         """What each member gets; the rule itself, for all at once."""
@@ -69,6 +84,12 @@ CASES = {
 # --- propensities
 
 
+def wins(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """The probability of each artwork that its score is the largest."""
+    count = len(mean)
+    return win_probabilities(np.tile(mean, (count, 1)), np.tile(sd, (count, 1)), np.arange(count))
+
+
 def test_the_tabled_distribution_function_is_the_normal_one() -> None:
     """Within 1e-9 everywhere that quadrature asks for, also beyond the table's ends."""
     x = np.concatenate([np.linspace(-12.0, 12.0, 100_001), [-1e9, 1e9]])
@@ -85,23 +106,22 @@ def test_the_propensity_is_how_often_an_artwork_is_chosen(
     for artwork in range(len(m)):
         share = float(np.mean(chosen == artwork))
         if share == 0.0:
-            assert win_probability(m, s, artwork) * (1 - floor) + floor / len(m) < 10 / MEMBERS
+            assert wins(m, s)[artwork] * (1 - floor) + floor / len(m) < 10 / MEMBERS
             continue
-        somebody = int(np.argmax(chosen == artwork))
-        index, propensity = choose_thompson(
-            m, s, population.z[somebody, : len(m)], population.floor_u[somebody], floor
-        )
+        somebody = population.members[int(np.argmax(chosen == artwork))]
+        index, propensity = some_title(m, s).choose({}, "popular", somebody, BUCKET, floor=floor)
         assert index == artwork
         error = np.sqrt(propensity * (1.0 - propensity) / MEMBERS)
         assert abs(share - propensity) <= 3.0 * error
 
 
-def test_the_rule_for_one_is_the_rule_for_many(population: Population) -> None:
-    """What the shares above are counted from is what choose_thompson does for each member."""
+def test_the_rule_for_many_is_what_a_node_does_for_one(population: Population) -> None:
+    """What the shares above are counted from are each member's own draws, and the choices of a node."""
     m, s, floor = np.array([0.1, 0.15, 0.2, 0.3, 0.32]), np.array([0.05, 0.1, 0.05, 0.03, 0.04]), 0.3
-    chosen = population.choices(m, s, floor)
-    for i in range(300):
-        assert choose_thompson(m, s, population.z[i], population.floor_u[i], floor)[0] == chosen[i]
+    title, chosen = some_title(m, s), population.choices(m, s, floor)
+    for i, member in enumerate(population.members[:300]):
+        assert draws(member, BUCKET, population.keys[1:]).tolist() == population.z[i].tolist()
+        assert title.choose({}, "popular", member, BUCKET, floor=floor)[0] == chosen[i]
 
 
 scores = st.lists(
@@ -114,9 +134,9 @@ scores = st.lists(
 def test_something_is_chosen(artworks: list[tuple[float, float]]) -> None:
     """The probabilities of all artworks sum to 1 within 1e-6, whatever their means and widths."""
     mean, sd = np.array(artworks).T
-    each = [win_probability(mean, sd, i) for i in range(len(mean))]
+    each = wins(mean, sd)
     assert all(-1e-12 <= p <= 1.0 + 1e-8 for p in each)
-    assert sum(each) == pytest.approx(1.0, abs=1e-6)
+    assert each.sum() == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.45, 0.1, 1e-3, 1e-8])
@@ -124,7 +144,7 @@ def test_something_is_chosen(artworks: list[tuple[float, float]]) -> None:
 def test_many_artworks_do_not_wear_the_quadrature_out(count: int, ratio: float) -> None:
     """A product of many factors rises steeply: up to the 256 artworks a title may have, the sum stays 1."""
     mean, sd = np.zeros(count), np.r_[1.0, np.full(count - 1, ratio)]
-    first, rest = win_probability(mean, sd, 0), win_probability(mean, sd, 1)
+    first, rest = win_probabilities(np.array([mean, mean]), np.array([sd, sd]), np.array([0, 1]))
     assert first + (count - 1) * rest == pytest.approx(1.0, abs=1e-6)
 
 
@@ -158,35 +178,31 @@ def test_two_artworks_have_a_closed_form(gap: float, first: float, second: float
     """P(a > b) = Φ((m_a - m_b) / sqrt(s_a² + s_b²))."""
     sd = np.array([10.0**first, 10.0**second])
     exact = float(ndtr(gap / np.sqrt(sd @ sd)))
-    assert win_probability(np.array([gap, 0.0]), sd, 0) == pytest.approx(exact, abs=1e-8)
+    assert wins(np.array([gap, 0.0]), sd)[0] == pytest.approx(exact, abs=1e-8)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_the_unit_of_reward_does_not_matter(scale: float) -> None:
     """Scores may be of any size: a context of large numbers makes large ones."""
     mean, sd = np.array([0.1, 0.3, 0.25]), np.array([0.2, 0.01, 0.1])
-    for i in range(3):
-        assert win_probability(mean * scale, sd * scale, i) == pytest.approx(
-            win_probability(mean, sd, i), abs=1e-9
-        )
+    assert wins(mean * scale, sd * scale) == pytest.approx(wins(mean, sd), abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("mean", "sd", "z", "floor", "expected"),
+    ("mean", "sd", "floor", "expected"),
     [
-        pytest.param([0.5], [0.1], [1.0], 0.01, 1.0, id="the only one"),
-        pytest.param([1e6, 0.0], [1e-6, 1e-6], [0.0, 0.0], 0.0, 1.0, id="certain"),
-        pytest.param([0.0, 1e6], [1e-6, 1e-6], [1.0, -1.0], 0.2, 0.1, id="the floor alone"),
-        pytest.param([0.0, 1e6], [1e-6, 1e-6], [1.0, -1.0], 1.0, 0.5, id="nothing but the floor"),
-        pytest.param([-12.0, 0.0], [1e-3, 1.5], [8.0, -8.6], 0.0, MIN_PROPENSITY, id="against all odds"),
+        pytest.param([0.5], [0.1], 0.01, 1.0, id="the only one"),
+        pytest.param([1e6, 0.0], [1e-6, 1e-6], 0.0, 1.0, id="certain"),
+        pytest.param([0.0, 1e6], [1e-6, 1e-6], 0.2, 0.1, id="the floor alone"),
+        pytest.param([0.0, 1e6], [1e-6, 1e-6], 1.0, 0.5, id="nothing but the floor"),
+        pytest.param([-12.0, 0.0], [1e-3, 1.5], 0.0, MIN_PROPENSITY, id="against all odds"),
     ],
 )
 def test_a_propensity_can_always_be_logged(
-    mean: list[float], sd: list[float], z: list[float], floor: float, expected: float
+    mean: list[float], sd: list[float], floor: float, expected: float
 ) -> None:
     """What was chosen against all odds has a propensity above 0, what is certain one of 1 and no more."""
-    chosen, propensity = choose_thompson(np.array(mean), np.array(sd), np.array(z), 0.0, floor)
-    assert chosen == 0
+    (propensity,) = propensities(np.array([mean]), np.array([sd]), np.array([0]), np.array([len(mean)]), floor)
     assert propensity == pytest.approx(expected, rel=1e-6)
     assert 0.0 < propensity <= 1.0
 
@@ -238,21 +254,15 @@ def test_a_choice_does_not_flicker() -> None:
 # --- who moves
 
 
-@pytest.mark.parametrize("policy", ["uniform", "thompson"])
-def test_withdrawing_an_artwork_moves_only_those_who_had_it(policy: str) -> None:
+@pytest.mark.parametrize("policy", ["explore", "popular"])
+def test_withdrawing_an_artwork_moves_only_those_who_had_it(policy: Policy) -> None:
     """The others keep theirs; those who must move spread over what is left."""
-    keys, m, s = artwork_keys("film", ARTWORKS), np.linspace(0.1, 0.2, 5), np.full(5, 0.1)
-    kept = [0, 1, 3, 4]
+    title, kept = some_title(np.linspace(0.1, 0.2, 5), np.full(5, 0.1)), [0, 1, 3, 4]
+    left = title.only([ARTWORKS[i] for i in kept])
     moved_to = set()
     for i in range(1000):
         member = key_of(f"member-{i}")
-        u = floor_draw(member, BUCKET, key_of("film"))
-        z = draws(member, BUCKET, keys)
-        if policy == "uniform":
-            before, after = choose_uniform(z)[0], choose_uniform(draws(member, BUCKET, keys[kept]))[0]
-        else:
-            before = choose_thompson(m, s, z, u, 0.1)[0]
-            after = choose_thompson(m[kept], s[kept], draws(member, BUCKET, keys[kept]), u, 0.1)[0]
+        before, after = (one.choose({}, policy, member, BUCKET, floor=0.1)[0] for one in (title, left))
         if before == 2:
             moved_to.add(kept[after])
         else:

@@ -636,3 +636,5 @@ def test_the_context_tells_how_much_the_member_likes_whom_the_artwork_shows(
     assert choice.context == {"romance": 1.0, "cast": affinity}
     assert chooser.choose(EXPLORE, "film").context == {"romance": 1.0}
     assert "cast" not in chooser.choose(PERSONAL, "film", {f"f{i}": 1.0 for i in range(MAX_FEATURES)}).context
+    unlearned = make(MemoryTables(title, *tastes))
+    assert unlearned.choose(PERSONAL, "film").context == {"romance": 1.0, "cast": 0.375}

@@ -177,6 +177,7 @@ def test_the_same_artwork_10_000_times(compared):
     without = [ours for ours, _ in compared if ours["snapshot_version"] is None]
     with_cast = [ours for ours, _ in compared if "cast" in ours["context"]]
     assert min(len(without), len(with_cast)) > 100
+    assert any("cast" in ours["context"] for ours in without)
 
 
 def test_propensities_agree(compared):

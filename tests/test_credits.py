@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.codec import encode
-from stream.plays.viewing import MAX_PLAYS, Member, ViewingRules, reward_of
+from stream.plays.reward import ViewingRules, reward_of
+from stream.plays.viewing import MAX_PLAYS, Member
 
 RULES = ViewingRules(
     min_seconds=120, full_fraction=0.3, attribution_ms=24 * HOUR_MS, late_ms=HOUR_MS, half_life_ms=90 * DAY_MS

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.live import AUDIENCES, Audience, measure, table
-from stream.worth.live import ALPHA, design_effect, rate_interval, ratio_interval, worth_of
+from stream.worth.confidence_sequences import ALPHA, rate_interval, ratio_interval
+from stream.worth.live import design_effect, worth_of
 from stream.worth.policies import GROUPS, ROWS, no_sums
 
 

@@ -12,7 +12,7 @@ import pytest
 from producers.openbandit import Behaviour, Campaign, survey
 from stream.codec import decode, encode
 from stream.errors import ConfigurationError, InputError
-from stream.plays.viewing import ViewingRules, reward_of
+from stream.plays.reward import ViewingRules, reward_of
 from stream.records import Impression, Play, Title
 from stream.settings import Settings
 

@@ -16,7 +16,8 @@ from stream.codec import encode_fields
 from stream.errors import StateMismatch
 from stream.learning.book import LearningRules, TitleBook
 from stream.learning.publication import Publication
-from stream.plays.viewing import Member, ViewingRules
+from stream.plays.reward import ViewingRules
+from stream.plays.viewing import Member
 from stream.worth.policies import GROUPS, ROWS, group_of, no_sums, shares, sums_of
 
 RULES = LearningRules(prior_precision=10.0, noise_precision=20.0, max_jump=1.0)

@@ -12,7 +12,8 @@ from builders import DAY_MS, HOUR_MS, START_MS, repeatable, some_impression, som
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.plays.viewing import CLOCK_SKEW_MS, MAX_PLAYS, Member, ViewingRules, reward_of
+from stream.plays.reward import ViewingRules, reward_of
+from stream.plays.viewing import CLOCK_SKEW_MS, MAX_PLAYS, Member
 from stream.records import MAX_FEATURES
 
 RULES = ViewingRules(

@@ -1,4 +1,4 @@
-"""Made-up logs whose truth is known: the demo's audience and catalogue, or a plain world of a given size."""
+"""Made-up logs whose truth is known: of the demo's audience and the example catalogue."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from consumers.evaluation.source import Earned
 from producers.audience import Audience
 from producers.audience_world import World, WorldRules
 from producers.catalogue import load_catalogue
-from stream.evaluation.log import Columns, Hearing, Logged, batches
-from stream.evaluation.ours import Ours
-from stream.evaluation.policies import drawn
+from stream.evaluation.log import Logged
 from stream.evaluation.rewards import Rewards
 from stream.evaluation.roster import Roster, roster_of
 
@@ -27,12 +25,12 @@ if TYPE_CHECKING:
     from stream.evaluation.log import Batch, Heard
     from stream.evaluation.policies import Policy
     from stream.records import Title
-    from stream.settings import Settings
 
     Floats = NDArray[np.float64]
 
 CATALOGUE = Path(__file__).parents[2] / "deploy" / "catalogue.json"
 START_MS = 1_760_000_000_000
+_MEMBERS, _TITLES = 2000, 12
 _SPACING_MS = 5_000
 _DELAY_MS = 45 * 60_000
 
@@ -89,13 +87,13 @@ class _Reward(msgspec.Struct):
     credited_ms: int
 
 
-def explored(seed: int, count: int, members: int = 2000, titles: int = 12, policy: str = "explore") -> KnownLog:
-    """What the demo's audience was shown by uniform choice: ``count`` impressions of its busiest titles.
+def explored(seed: int, count: int) -> KnownLog:
+    """What the demo's audience was shown by uniform choice: ``count`` impressions of the first titles.
 
     Contexts are the members' true tastes. Plays take up to an hour and a half to be known.
     """
-    catalogue = load_catalogue(CATALOGUE)[:titles]
-    world = World(catalogue, seed, WorldRules(members=members))
+    catalogue = load_catalogue(CATALOGUE)[:_TITLES]
+    world = World(catalogue, seed, WorldRules(members=_MEMBERS))
     audience = Audience(world)
     visits = audience.visits(0, count)
     rng = np.random.default_rng([seed, 21])
@@ -117,7 +115,7 @@ def explored(seed: int, count: int, members: int = 2000, titles: int = 12, polic
         impressions.append(
             Logged(
                 *(id_, at_ms, member_id, of.title_id, world.artwork_ids[title][place], contexts[member]),
-                policy=policy,
+                policy="explore",
                 propensity=1.0 / len(of.artworks),
             )
         )
@@ -154,28 +152,3 @@ class Known:
     def truth(self) -> float:
         """The mean chance of a play."""
         return self._earned / self._rows
-
-
-def personal(log: KnownLog, settings: Settings, seed: int = 1, *, of_next: bool = False) -> KnownLog:
-    """The same visits, had Keyart chosen for them while it learned; with the propensities it would have logged.
-
-    With ``of_next`` these are a lie: those of the title's next artwork.
-    """
-    rng = np.random.default_rng([seed, 22])
-    roster, keyart = log.roster, Ours("ours", settings, log.roster)
-    hearing, earned, shown = Hearing(roster), list[Earned](), list[Logged]()
-    for batch in batches(log.impressions, Columns(roster, Rewards())):
-        chances = keyart.chances(batch)
-        place, rewards = drawn(chances, rng.random(len(batch))), Rewards()
-        records = []
-        for row, record in enumerate(batch.records):
-            ids = roster.offers[int(batch.offer[row])].artwork_ids
-            p = float(chances[row, (place[row] + of_next) % len(ids)])
-            changed = msgspec.structs.replace(record, artwork_id=ids[place[row]], policy="personal", propensity=p)
-            records.append(changed)
-            if rng.random() < log.chance[record.impression_id][place[row]]:
-                earned.append(Earned(record.impression_id, 1.0, record.shown_ms + _DELAY_MS))
-                rewards.add(*earned[-1])
-        shown += records
-        keyart.learn(hearing.hear(Columns(roster, rewards).batch(records)))
-    return KnownLog(log.titles, shown, earned, log.end_ms, log.chance)

@@ -11,7 +11,7 @@ from benchmarks.arrived import ANY_TIME, Arrived
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask, SharedPriorView
 from consumers.viewing import ViewingTask
-from stream.choosing.choice import key_of, policy_of, time_bucket
+from stream.choosing.choice import bucket_length, key_of, policy_of, time_bucket
 from stream.choosing.servable import ServableTitle
 from stream.codec import decode, decode_key, encode
 from stream.features import CAST_PREFIX
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from stream.records import Play, Policy, Record, Title
     from stream.topics import Topic
 
-_DAY_MS = 86_400_000
 _NO_TASTE: dict[str, float] = {}
 _KEPT = LEARNER_CHANGELOG, VIEWING_CHANGELOG, SHARED_PRIOR, SNAPSHOTS
 
@@ -145,7 +144,7 @@ class Service:
             published = self._kept[SNAPSHOTS][title_id.encode()]
             served = self._served[title_id] = ServableTitle(decode(Snapshot, published, limit=None))
         settings, key, context = self.settings, key_of(member_id), self._tastes.get(member_id, _NO_TASTE)
-        bucket = time_bucket(key, key_of(title_id), at_ms, round(settings.sticky_days * _DAY_MS))
+        bucket = time_bucket(key, key_of(title_id), at_ms, bucket_length(settings.sticky_days))
         before = self._shown.setdefault(title_id, {}).get((member_id, bucket))
         if before is not None and before.context is context:
             return before

@@ -11,8 +11,8 @@ more than people do on average, and lower it for the rest. How much they lift it
 the appeal of what is popular (m is the mean of x̄ · W over all artworks, so that play rates stay what they are).
 
 Seeds differ in structure, not only in draws: how many tags an artwork has, how concentrated tastes are and how
-popular themes, how unequally themes matter, how strong the four kinds of effect are, and where between 3 % and
-10 % play rates lie. Nothing can be tuned to one of them.
+popular themes, how unequally themes matter, how strong the four kinds of effect are, and where between the lowest
+and the highest play rates lie. Nothing can be tuned to one of them.
 
 People are further columns of x, g and W, see :func:`with_people`: shares of liking them sum to 1 on their own.
 """
@@ -34,8 +34,6 @@ MEMBERS = 20_000
 THEMES = 15
 #: People whom artworks show, where people matter, and how many of them each title is played by.
 PEOPLE, CAST_OF_TITLE = 24, 4
-#: The lowest and highest play rate of a title.
-RATES = (0.03, 0.10)
 #: An artwork moves a title's play rate between these factors.
 LOWEST, HIGHEST = 0.05, 4.0
 
@@ -54,12 +52,15 @@ class Strengths:
         The standard deviation of q_a.
     appeal
         c above; a seed draws it from 0 to 1.
+    rates
+        The lowest and highest play rate of a title.
     """
 
     tags: float = 8.0
     own: float = 1.2
     quality: float = 0.36
     appeal: float = 0.5
+    rates: tuple[float, float] = (0.03, 0.10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Truth:
 def draw_truth(rng: np.random.Generator, titles: int, artworks: int, middle: Strengths) -> Truth:
     """Draw members, titles and artworks. The structure is drawn first: it is the seed's, however many titles."""
     drawn = (rng.uniform(0.8, 1.2, 3) * (middle.tags, middle.own, middle.quality)).tolist()
-    strengths = Strengths(drawn[0], drawn[1], drawn[2], appeal=rng.uniform(0.0, 1.0))
+    strengths = Strengths(drawn[0], drawn[1], drawn[2], appeal=rng.uniform(0.0, 1.0), rates=middle.rates)
     most_tags = int(rng.integers(2, 5))
     skew = rng.uniform(0.7, 1.4)
     unequal = rng.uniform(0.2, 0.6)
@@ -131,7 +132,7 @@ def draw_truth(rng: np.random.Generator, titles: int, artworks: int, middle: Str
     ranks = np.argsort(rng.random(shape), axis=2).argsort(axis=2)
     count = rng.integers(1, most_tags + 1, size=(titles, artworks, 1))
     tags = np.where(ranks < count, rng.uniform(0.3, 1.0, shape), 0.0)
-    low, high = np.log(RATES)
+    low, high = np.log(strengths.rates)
     rate = np.exp(low + (high - low) * rng.random(titles) ** skew)
     return _truth(rng, tags, rate, members, matter, strengths)
 

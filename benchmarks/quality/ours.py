@@ -17,8 +17,9 @@ from prometheus_client import CollectorRegistry
 from benchmarks.arrived import ANY_TIME, Arrived
 from consumers.catalogue_view import CatalogueView
 from consumers.learner import LearnerTask, SharedPriorView
-from stream.choosing.choice import choose_thompson, key_of, time_bucket
-from stream.choosing.servable import MIN_SD, ServableTitle
+from stream.choosing.choice import bucket_length, key_of, propensities, time_bucket
+from stream.choosing.page import MIN_SD
+from stream.choosing.servable import ServableTitle
 from stream.codec import decode, decode_key, encode
 from stream.features import CAST, CAST_PREFIX, cast_affinity
 from stream.metrics import WorkerMetrics
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from stream.records import Record
     from stream.topics import Topic
 
-_DAY_MS = 86_400_000
 #: A title's runtime does not matter here: rewards come ready made.
 _RUNTIME_SECONDS = 6000.0
 #: A checkpoint, with which lessons are exchanged, comes when so much more has been learned; often enough: the
@@ -76,7 +76,7 @@ class Ours:
         self._task = LearnerTask(
             0, self.settings, self._catalogue, metrics, refresh=lambda: None, shared=self._shared
         )
-        self._bucket_ms = round(self.settings.sticky_days * _DAY_MS)
+        self._bucket_ms = bucket_length(self.settings.sticky_days)
         self._offset = 0
         self._heard = self._checkpointed = 0
         self.published: dict[str, bytes] = {}
@@ -144,9 +144,8 @@ class Ours:
             cast = self._cast(served, title, visits.taste[i])
             mean, sd = served.scores(self._context(visits.taste[i]), "personal", cast)
             sd = np.maximum(self.settings.exploration * sd, MIN_SD)
-            drawn = np.zeros(len(mean))
-            drawn[served.artwork_ids.index(str(wanted))] = np.inf
-            _, found[i] = choose_thompson(mean, sd, drawn, 1.0, self.settings.uniform_floor)
+            place, count = np.array([served.artwork_ids.index(str(wanted))]), np.array([len(mean)])
+            found[i] = propensities(mean[None], sd[None], place, count, self.settings.uniform_floor)[0]
         return found
 
     def _cast(self, served: ServableTitle, title: int, taste: Floats) -> list[float] | None:

@@ -127,5 +127,6 @@ def _win_chances(taken: Floats, refused: Floats) -> Floats:
     edges = np.concatenate([[0.0], np.linspace(low, high, 501), [1.0]])[:, None]
     below = betainc(taken, refused, edges)
     middle = np.maximum(betainc(taken, refused, (edges[1:] + edges[:-1]) / 2.0), 1e-300)
-    found: Floats = (np.diff(below, axis=0) * (middle.prod(axis=1, keepdims=True) / middle)).sum(axis=0)
-    return found / found.sum()
+    won: Floats = (np.diff(below, axis=0) * (middle.prod(axis=1, keepdims=True) / middle)).sum(axis=0)
+    found: Floats = won / won.sum()
+    return found

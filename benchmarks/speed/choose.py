@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def measure(
         ids = [title.title_id for title in work.titles]
         sides = {
             "ours": timed("ours", page_calls(served, members, contexts)),
-            "chooser": timed("chooser", [lambda one=one: chooser.choose_page(one, ids) for one in members]),
+            "chooser": timed("chooser", [partial(chooser.choose_page, one, ids) for one in members]),
             "river": timed("river", _river(work, contexts[: max(pages // _OF_RIVER, 1)])),
         }
         if vw.installed():
@@ -155,7 +156,7 @@ def page_calls(
     """Chooses a page for each member."""
     keys = _keys(served)
     return [
-        lambda member=member, context=context: _one_page(served, keys, member, context)
+        partial(_one_page, served, keys, member, context)
         for member, context in zip(members, contexts, strict=True)
     ]
 
@@ -235,7 +236,7 @@ def _river(work: Workload, contexts: Sequence[dict[str, float]]) -> list[Callabl
         for bandit in bandits:
             bandit.pull(arms, context=context)
 
-    return [lambda context={"bias": 1.0} | one: page(context) for one in contexts]
+    return [partial(page, {"bias": 1.0} | one) for one in contexts]
 
 
 def _vowpal_wabbit(work: Workload, contexts: Sequence[dict[str, float]]) -> list[Callable[[], object]]:
@@ -252,4 +253,4 @@ def _vowpal_wabbit(work: Workload, contexts: Sequence[dict[str, float]]) -> list
         for lines in text:
             peer.predict(lines)
 
-    return [lambda text=text: page(text) for text in texts]
+    return [partial(page, text) for text in texts]

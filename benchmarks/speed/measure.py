@@ -42,9 +42,10 @@ def alternate(
     >>> turns
     ['a', 'b', 'b', 'a']
     """
-    found: Rounds = {name: [] for name in sides}
+    names = list(sides)
+    found: Rounds = {name: [] for name in names}
     for number in range(rounds):
-        for name in list(sides) if number % 2 == 0 else reversed(sides):
+        for name in names if number % 2 == 0 else reversed(names):
             said(f"{name}, round {number + 1} of {rounds}")
             found[name].append(sides[name]())
     return found

@@ -71,8 +71,8 @@ def measure(
         report.rows.append(Row(f"{KINDS[kind][0]}: bytes a title, most titles ÷ fewest", grown, "", bar=GROWTH))
         report.figures[f"growth_{kind}"] = grown
     stored = stored_bytes(features, artworks)
-    for name, size in stored.items():
-        report.rows.append(Row(f"a record: {name}", size, "bytes", note="JSON, before compression"))
+    for name, length in stored.items():
+        report.rows.append(Row(f"a record: {name}", length, "bytes", note="JSON, before compression"))
     report.figures |= {
         "bytes_stored": stored,
         "bytes_per_title": {kind: _last(per[kind]) for kind in bars},

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
-import secrets
-import time
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from consumers.chooser.candidates import UnknownArtwork
+from consumers.chooser.choices import ChoiceMaker, OnPage
 from consumers.chooser.contexts import Viewer, check_context, check_id, merge
-from consumers.chooser.counts import ChoiceCounts
 from consumers.chooser.follower import KafkaTables, TableFollower
-from producers import token
-from stream.choosing.choice import Choice, choose_uniform, draws, key_of, left_to_app, policy_of, time_buckets
-from stream.choosing.page import choose_artworks
-from stream.choosing.variety import Variety
+from stream.choosing.choice import key_of, left_to_app, policy_of
 from stream.errors import KeyartError
-from stream.features import CAST, cast_affinity
-from stream.records import MAX_FEATURES, Impression
+from stream.reading.event_time import wall_clock_ms
 from stream.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from consumers.chooser.candidates import Candidates, Own, ServedTitle
+    from consumers.chooser.candidates import Own, ServedTitle
+    from consumers.chooser.counts import ChoiceCounts
     from consumers.chooser.follower import Handlers, Tables
+    from stream.choosing.choice import Choice
     from stream.choosing.servable import ServableTitle
     from stream.records import Policy, Rule, Title
     from stream.settings import Settings
-
-_DAY_MS = 24 * 3_600_000
 
 
 class UnknownTitle(KeyartError):
@@ -55,8 +46,6 @@ class ArtworkChooser:
 
     Attributes
     ----------
-    counts
-        What it has done.
     follower
         How well it is informed.
 
@@ -79,22 +68,14 @@ class ArtworkChooser:
         self,
         settings: Settings | None = None,
         *,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] = wall_clock_ms,
         open_tables: Callable[[Settings, Handlers], Tables] = KafkaTables,
     ) -> None:
         chosen = load() if settings is None else settings
-        self._secret = chosen.require_token_secrets()[0]
         self._now_ms = now_ms
         self._explore, self._popular = chosen.explore_share, chosen.popular_share
         self._app = chosen.app_share
-        self._floor, self._exploration = chosen.uniform_floor, chosen.exploration
-        self._variety = chosen.page_variety
-        self._bucket_ms = max(1, round(chosen.sticky_days * _DAY_MS))
-        # 72 random bits name this chooser, a counter its choices: no two choices share an id as long as no two
-        # choosers draw the same bits, and an id costs no system call.
-        self._prefix = secrets.token_urlsafe(9)
-        self._serial = itertools.count(1)
-        self.counts = ChoiceCounts()
+        self._maker = ChoiceMaker(chosen)
         self.follower = TableFollower(lambda handlers: open_tables(chosen, handlers))
 
     def __enter__(self) -> Self:
@@ -102,6 +83,11 @@ class ArtworkChooser:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    def counts(self) -> ChoiceCounts:
+        """What it has done."""
+        return self._maker.counts
 
     def close(self) -> None:
         """Stop following. Choosing goes on to work, from what is known now."""
@@ -195,7 +181,7 @@ class ArtworkChooser:
                 f"own: the catalogue does not list artwork {own!r} of title {title_id!r}"
                 + ("" if canvas is None else f" for canvas {canvas!r}")
             )
-        return self._choose(viewer, [(served, candidates, shown)])[0]
+        return self._maker.choose(viewer, [OnPage(viewer, served, candidates, shown)])[0]
 
     def choose_page(
         self,
@@ -228,8 +214,8 @@ class ArtworkChooser:
                 continue
             shown = self._own(viewer, served, (own or {}).get(served.title.title_id), canvas)
             if viewer.policy != "app" or shown is not None:
-                page.append((served, candidates, shown))
-        return self._choose(viewer, page)
+                page.append(OnPage(viewer, served, candidates, shown))
+        return self._maker.choose(viewer, page)
 
     def _viewer(self, member_id: str, given: Mapping[str, float] | None, canvas: str | None) -> Viewer:
         check_id("member_id", member_id)
@@ -254,91 +240,3 @@ class ArtworkChooser:
         if served is None:
             check_id("title_id", title_id)
         return served
-
-    def _choose(self, viewer: Viewer, page: Sequence[tuple[ServedTitle, Candidates, Own | None]]) -> list[Choice]:
-        """Choose for each title of a page, all in one go."""
-        if not page:
-            return []
-        keys = np.array([served.key for served, _, _ in page], dtype=np.uint64)
-        buckets = time_buckets(viewer.key, keys, viewer.now_ms, self._bucket_ms)
-        on_page = [_OnPage(viewer, *one) for one in page]
-        known = [number for number, one in enumerate(on_page) if one.snapshot is not None]
-        chosen = {
-            number: self._without_snapshot(viewer, one.candidates, int(buckets[number]))
-            for number, one in enumerate(on_page)
-            if one.snapshot is None
-        }
-        if known:
-            variety = None
-            if self._variety and viewer.rule != "explore":
-                given = [chosen[number][0] if number in chosen else None for number in range(len(page))]
-                variety = Variety(self._variety, [one.candidates.looks for one in on_page], given)
-            places, propensities = choose_artworks(
-                [snapshot for one in on_page if (snapshot := one.snapshot) is not None],
-                *(viewer.context, viewer.rule, viewer.key, buckets[known]),
-                floor=self._floor,
-                exploration=self._exploration,
-                casts=[on_page[number].cast for number in known],
-                variety=variety,
-            )
-            chosen |= zip(known, zip(places.tolist(), propensities.tolist(), strict=True), strict=True)
-        return [self._choice(viewer, one, *chosen[number]) for number, one in enumerate(on_page)]
-
-    def _without_snapshot(self, viewer: Viewer, candidates: Candidates, bucket: int) -> tuple[int, float]:
-        """The first artwork, or any of them to a member who explores."""
-        self.counts.without_snapshot.add()
-        if viewer.rule == "explore":
-            return choose_uniform(draws(viewer.key, bucket, candidates.keys))
-        return 0, 1.0
-
-    def _choice(self, viewer: Viewer, one: _OnPage, place: int, propensity: float) -> Choice:
-        context = viewer.context
-        artwork_id, canvas, advised = one.candidates.artwork_ids[place], one.candidates.canvases[place], None
-        cast = 0.0 if one.cast is None else one.cast[place]
-        if one.own is not None:
-            advised, artwork_id, canvas, propensity = artwork_id, one.own.artwork_id, one.own.canvas, 1.0
-            cast = 0.0 if one.cast is None else cast_affinity(viewer.taste, one.own.people)
-        if cast:
-            context = context | {CAST: cast}
-        self.counts.by_policy[viewer.policy].add()
-        shown = Impression(
-            impression_id=f"{self._prefix}-{next(self._serial):x}",
-            shown_ms=viewer.now_ms,
-            member_id=viewer.member_id,
-            title_id=one.served.title.title_id,
-            artwork_id=artwork_id,
-            context=context,
-            policy=viewer.policy,
-            propensity=propensity,
-            snapshot_version=None if one.snapshot is None else one.snapshot.version,
-            canvas=canvas,
-            advised=advised,
-        )
-        return Choice(
-            title_id=shown.title_id,
-            artwork_id=shown.artwork_id,
-            propensity=propensity,
-            policy=viewer.policy,
-            context=context,
-            snapshot_version=shown.snapshot_version,
-            impression_id=shown.impression_id,
-            token=token.sign(shown, self._secret),
-            advised=advised,
-        )
-
-
-class _OnPage:
-    """A title of a page: what competes, and how much the member likes the people that each artwork shows.
-
-    ``own`` is what the app shows, where the member is left to it; ``cast`` is None where nobody is shown, or
-    nothing is known of the artworks.
-    """
-
-    __slots__ = ("candidates", "cast", "own", "served", "snapshot")
-
-    def __init__(self, viewer: Viewer, served: ServedTitle, candidates: Candidates, own: Own | None) -> None:
-        self.served, self.candidates, self.snapshot, self.own = served, candidates, candidates.snapshot, own
-        self.cast: list[float] | None = None
-        people = candidates.people
-        if people is not None and self.snapshot is not None and len(viewer.context) < MAX_FEATURES:
-            self.cast = [cast_affinity(viewer.taste, of_artwork) for of_artwork in people]

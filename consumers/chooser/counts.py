@@ -7,7 +7,7 @@ import threading
 from bisect import bisect_left
 from typing import TYPE_CHECKING, get_args
 
-from stream.records import Policy, Rule
+from stream.records import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +71,6 @@ class Delays:
 
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
-#: Those that choose: the others are the app's.
-RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class ChoiceCounts:

@@ -41,6 +41,8 @@ class ServingView:
         Each member's shares by theme, people (``cast:…``) included.
     newest_snapshot_ms
         When the newest snapshot was published; None before there is one.
+    on_snapshot
+        Told when each snapshot that comes was published, once it can be chosen from.
     earnings
         What the policies have earned.
     """

@@ -37,10 +37,11 @@ def doctor(
     import json
 
     from consumers import logs
-    from consumers.doctor import gather, wall_clock
+    from consumers.doctor import gather
     from stream.access import ROLES
     from stream.doctor import Facts, Severity, findings
     from stream.errors import ConfigurationError
+    from stream.reading.event_time import wall_clock_ms
     from stream.settings import load
 
     if role is not None and role not in ROLES:
@@ -48,7 +49,7 @@ def doctor(
     try:
         settings = load()
     except ConfigurationError as error:
-        facts = Facts(wall_clock(), settings_error=str(error), role=role)
+        facts = Facts(wall_clock_ms(), settings_error=str(error), role=role)
     else:
         logs.configure(settings.model_copy(update={"log_level": "error"}))
         facts = gather(settings, role=role)

@@ -9,8 +9,6 @@ there is something to compare with, and people care a lot about what an artwork 
 from __future__ import annotations
 
 import json
-import secrets
-import socket
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,35 +16,31 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
 from rich.console import Console
 
 from consumers import logs
 from consumers.chooser import ArtworkChooser
 from consumers.demo.processes import Processes
 from consumers.demo.scene import DemoRules, Scene
+from consumers.demo.settings import demo_settings, environment, metrics_ports
 from consumers.demo.view import Screen, closing_words
 from consumers.demo.watch import Watch, empty_summary
-from consumers.embedded import EmbeddedBroker, free_port
+from consumers.embedded import EmbeddedBroker
 from consumers.serving.metrics import serve_metrics
 from producers.catalogue import load_catalogue
 from producers.event_clock import EventClock, room_ms
 from producers.events import EventProducer
 from producers.simulate import simulate
 from stream.errors import InputError
-from stream.security import UNSECURED
-from stream.settings import ENV_PREFIX, SECRETS, UNLIMITED, Settings, file_variable, load
+from stream.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stream.settings import Settings
+
 #: The catalogue beside the packages in a checkout; an installation does not carry one.
 CATALOGUE = Path(__file__).resolve().parent.parent.parent / "deploy" / "catalogue.json"
-
-#: Where each process tells of itself; the serving node does on its own port.
-METRICS_PORTS = {"viewing-1": 9101, "learner-1": 9102, "learner-2": 9103, "app": 9104}
-
-__all__ = ["CATALOGUE", "METRICS_PORTS", "DemoRules", "demo_settings", "environment", "run_demo"]
 
 _LONGEST_SECONDS = 900.0  # some 2 GB
 _START_SECONDS = 60.0
@@ -219,64 +213,3 @@ def _told(settings: Settings, ports: Mapping[str, int]) -> str:
     places = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     places["serving-1"] = f"{settings.http_host}:{settings.http_port}"
     return ", ".join(f"{name} {place}" for name, place in places.items())
-
-
-# --- settings
-
-
-def metrics_ports(*, fixed: bool = True) -> dict[str, int]:
-    """A port for each process's metrics: those that ``deploy/prometheus/demo.yml`` names, where they are free.
-
-    Not ``fixed``: any free ones.
-    """
-    return {name: port if fixed and _is_free(port) else free_port() for name, port in METRICS_PORTS.items()}
-
-
-def demo_settings(bootstrap: str) -> Settings:
-    """The settings in force, with what the demo needs otherwise."""
-    given = load()
-    return load(
-        bootstrap_servers=bootstrap,
-        topic_prefix="keyart.",
-        replication_factor=1,
-        partitions=4,
-        token_secrets=(SecretStr(secrets.token_hex(16)),),
-        explore_share=0.2,
-        popular_share=0.2,
-        checkpoint_seconds=min(given.checkpoint_seconds, 2.0),
-        # The embedded broker makes members wait for each other: longer the longer their sessions are, and longest
-        # those that keep a name.
-        session_seconds=min(given.session_seconds, 6.0),
-        worker_id="",
-        metrics_port=0,
-        http_host="127.0.0.1",
-        http_port=given.http_port if _is_free(given.http_port) else free_port(),
-        http_api_keys=(),
-        **UNSECURED,
-        **UNLIMITED,  # its members see in minutes what people see in weeks
-    )
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The variables that give another process these settings."""
-    variables = {}
-    for name in Settings.model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, tuple):
-            value = ",".join(v.get_secret_value() if isinstance(v, SecretStr) else v for v in value)
-        elif isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        variables[ENV_PREFIX + name.upper()] = str(value)
-    # Files of secrets that this process was given are about another cluster.
-    return variables | {file_variable(name): "" for name in SECRETS}
-
-
-def _is_free(port: int) -> bool:
-    """Whether a server could listen there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return port != 0

@@ -25,7 +25,7 @@ from consumers.evaluation.source import Earned
 from producers.replay import MAX_LINE_BYTES
 from stream.errors import InputError
 from stream.evaluation.log import Logged  # noqa: TC001 - annotations of structs are read at run time
-from stream.plays.viewing import ViewingRules, reward_of
+from stream.plays.reward import ViewingRules, reward_of
 from stream.records import Title  # noqa: TC001
 from stream.worth.policies import shares
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from consumers.chooser.contexts import merge
-from stream.choosing.choice import key_of, left_to_app, policy_of, time_bucket
+from stream.choosing.choice import bucket_length, key_of, left_to_app, policy_of, time_bucket
 from stream.choosing.servable import ServableTitle
 from stream.errors import InputError
 from stream.explanation import Learned, Standing, Tendency, popular_standings, standings, tendencies
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from consumers.explaining.question import Question
     from stream.records import Artwork, Policy, Rule, Snapshot
     from stream.settings import Settings
-
-_DAY_MS = 24 * 3_600_000
 
 
 class Counted(Struct, frozen=True):
@@ -236,7 +234,7 @@ def _member(
         context,
         rule,
         key,
-        time_bucket(key, servable.key, now_ms, max(1, round(settings.sticky_days * _DAY_MS))),
+        time_bucket(key, servable.key, now_ms, bucket_length(settings.sticky_days)),
         floor=settings.uniform_floor,
         exploration=settings.exploration,
         cast=_cast(question.taste, listed, servable.artwork_ids),

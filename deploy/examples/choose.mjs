@@ -242,11 +242,11 @@ export function choose({ snapshot, title, member_id, taste = {}, context = {}, c
   const uniform = largest(draws);
 
   const shown = ids.map((id) => listed.get(id).themes);
-  const asksCast = competing.length > 0 && Object.keys(full).length < MAX_FEATURES;
+  const asksCast = Object.keys(full).length < MAX_FEATURES;
   const casts = shown.map((themes) => (asksCast ? castAffinity(taste, themes) : 0));
 
   if (policy === "explore") return done(ids[uniform], 1 / ids.length, casts[uniform]);
-  if (!competing.length) return done(ids[0], 1, 0);
+  if (!competing.length) return done(ids[0], 1, casts[0]);
 
   const isKnown = (name) => (name === "cast" ? casts.some(Boolean) : name !== "bias" && full[name]);
   const told = snapshot.features.some(isKnown);

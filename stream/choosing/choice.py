@@ -1,8 +1,9 @@
-"""Choosing an artwork: a pure function of scores, member, title and time bucket, with its exact propensity.
+"""A choice, and what it is made of: hashed draws, the rule that a member belongs to, and the exact propensity.
 
-Thompson sampling draws each artwork's score ``m + s z`` and shows the largest. Here z does not come from a
-generator but from a hash of (member, title, artwork, bucket), so that every serving node agrees without talking,
-a member's artwork does not flicker, and withdrawing an artwork moves only the members who had it.
+Thompson sampling draws each artwork's score ``m + s z`` and shows the largest, see :mod:`stream.choosing.page`.
+Here z does not come from a generator but from a hash of (member, title, artwork, bucket), so that every serving
+node agrees without talking, a member's artwork does not flicker, and withdrawing an artwork moves only the members
+who had it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 #: The smallest propensity that is logged; an event rarer than that is not seen twice in any log.
 MIN_PROPENSITY = 1e-12
 
+_DAY_MS = 24 * 3_600_000
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _SALT_POLICY = 0xA0761D6478BD642F
@@ -116,6 +118,11 @@ def _unit(value: int) -> float:
     return ((value >> 11) + 0.5) * 2.0**-53
 
 
+def bucket_length(sticky_days: float) -> int:
+    """How long a bucket is, milliseconds: the setting ``sticky_days``, and one at least."""
+    return max(1, round(sticky_days * _DAY_MS))
+
+
 def time_bucket(member_key: int, title_key: int, now_ms: int, bucket_ms: int) -> int:
     """The current bucket of a member and a title: for so long its draws stay the same.
 
@@ -164,9 +171,18 @@ def seeds_of(member_key: int, buckets: NDArray[np.int64]) -> Keys:
 
 
 def page_draws(seeds: Keys, keys: Keys) -> tuple[Floats, Floats]:
-    """:func:`floor_draw` and :func:`draws` of n titles in one go, shapes (n,) and (n, K).
+    """Of n titles in one go a number in (0, 1) that decides whether the floor applies, and :func:`draws`.
 
-    ``keys`` has shape (n, 1 + K): of each title its floor's, see :func:`floor_keys`, and those of its artworks.
+    Parameters
+    ----------
+    seeds
+        See :func:`seeds_of`, shape (n,).
+    keys
+        Of each title its floor's, see :func:`floor_keys`, and those of its artworks, shape (n, 1 + K).
+
+    Returns
+    -------
+    Independent of each other, shapes (n,) and (n, K).
     """
     first = _mix_many(keys ^ seeds[:, None])
     return _units(first[:, 0]), _normal(first[:, 1:])
@@ -184,46 +200,17 @@ def _units(values: Keys) -> Floats:
     return found
 
 
-def floor_draw(member_key: int, bucket: int, title_key: int) -> float:
-    """A number in (0, 1), independent of :func:`draws`, that decides whether the uniform floor applies."""
-    keys = floor_keys(np.array([[title_key]], dtype=np.uint64))
-    return float(page_draws(seeds_of(member_key, np.array([bucket])), keys)[0][0])
-
-
 def floor_keys(title_keys: Keys) -> Keys:
     """What stands for the floor of titles as artworks' keys stand for them."""
     return title_keys ^ np.uint64(_SALT_FLOOR)
 
 
-# --- the rule
+# --- what is chosen, and how likely that was
 
 
 def choose_uniform(z: Floats) -> tuple[int, float]:
     """The artwork with the largest draw: each is equally likely, and others' withdrawal does not move it."""
     return int(np.argmax(z)), 1.0 / len(z)
-
-
-def choose_thompson(mean: Floats, sd: Floats, z: Floats, floor_u: float, floor: float) -> tuple[int, float]:
-    """The artwork whose drawn score is largest, or with probability ``floor`` a uniform choice.
-
-    Parameters
-    ----------
-    mean, sd
-        Mean and standard deviation of each artwork's expected reward, shape (K,).
-    z
-        Standard normal draws, shape (K,).
-    floor_u
-        A uniform draw, independent of z.
-    floor
-        The share of uniform choice.
-
-    Returns
-    -------
-    The chosen index and the exact probability of choosing it, over z and ``floor_u``.
-    """
-    chosen = int(np.argmax(z)) if floor_u < floor else int(np.argmax(mean + sd * z))
-    found = propensities(mean[None], sd[None], np.array([chosen]), np.array([len(mean)]), floor)
-    return chosen, float(found[0])
 
 
 def propensities(mean: Floats, sd: Floats, chosen: Ints, counts: Ints, floor: float) -> Floats:

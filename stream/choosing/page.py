@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stream.choosing.servable import ServableTitle
     from stream.choosing.variety import Variety
     from stream.features import FeatureSpace
-    from stream.records import Policy
+    from stream.records import Rule
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -30,7 +30,7 @@ MIN_SD = 1e-9
 def choose_artworks(
     titles: Sequence[ServableTitle],
     context: Mapping[str, float],
-    policy: Policy,
+    policy: Rule,
     member_key: int,
     buckets: NDArray[np.int64],
     *,
@@ -99,7 +99,7 @@ def score(
     titles: Sequence[ServableTitle],
     most: int,
     context: Mapping[str, float],
-    policy: Policy,
+    policy: Rule,
     casts: Sequence[Sequence[float] | None] | None = None,
 ) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each artwork's expected reward, shapes (n, most).

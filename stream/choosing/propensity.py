@@ -29,17 +29,6 @@ _AT = np.stack([np.arange(_MOST_NODES[-1] + 1.0), np.ones(_MOST_NODES[-1] + 1)])
 _ROOT = float(np.sqrt(2.0 * np.pi))
 
 
-def win_probability(mean: Floats, sd: Floats, chosen: int) -> float:
-    """:func:`win_probabilities` of one title.
-
-    >>> round(win_probability(np.zeros(4), np.ones(4), 2), 7)
-    0.25
-    >>> round(win_probability(np.array([0.0, 0.5]), np.array([1.0, 1e-5]), 0), 6)
-    0.308538
-    """
-    return float(win_probabilities(mean[None], sd[None], np.array([chosen]))[0])
-
-
 def win_probabilities(mean: Floats, sd: Floats, chosen: Ints) -> Floats:
     """The probability that one of K independent Gaussians is the largest, for n titles at once.
 
@@ -61,6 +50,15 @@ def win_probabilities(mean: Floats, sd: Floats, chosen: Ints) -> Floats:
     Returns
     -------
     Shape (n,).
+
+    Examples
+    --------
+    Of four equals; and of two, where the other is known to be 0.5:
+
+    >>> win_probabilities(np.zeros((1, 4)), np.ones((1, 4)), np.array([2])).round(6)
+    array([0.25])
+    >>> win_probabilities(np.array([[0.0, 0.5]]), np.array([[1.0, 1e-5]]), np.array([0])).round(6)
+    array([0.308538])
     """
     n = len(chosen)
     # From here on artworks come first: sums over them are sums of rows.

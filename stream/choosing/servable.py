@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stream.records import Policy, Snapshot
+    from stream.records import Rule, Snapshot
 
     Floats = NDArray[np.float64]
 
@@ -146,7 +146,7 @@ class ServableTitle:
             moments[: len(more), 1] += more * (2.0 * (covariance @ x) + more * covariance[:, place])
 
     def scores(
-        self, context: Mapping[str, float], policy: Policy, cast: Sequence[float] | None = None
+        self, context: Mapping[str, float], policy: Rule, cast: Sequence[float] | None = None
     ) -> tuple[Floats, Floats]:
         """Mean and standard deviation of each artwork's expected reward, both of shape (K,).
 
@@ -165,7 +165,7 @@ class ServableTitle:
     def choose(
         self,
         context: Mapping[str, float],
-        policy: Policy,
+        policy: Rule,
         member_key: int,
         bucket: int,
         *,

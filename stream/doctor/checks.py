@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stream import access
 from stream.doctor import cluster, loop
-from stream.doctor.faults import Finding, Severity, Subject
+from stream.doctor.finding import Finding, Severity, Subject
 from stream.doctor.words import keep, many, time
 from stream.topics import DEAD_LETTERS, IMPRESSIONS, PLAYS, REWARDS
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stream.doctor.facts import Facts, TopicFacts
-    from stream.doctor.faults import Finding
+    from stream.doctor.finding import Finding
     from stream.settings import Settings
     from stream.topics import Topic
 

@@ -5,81 +5,7 @@ Codes are part of Keyart's interface, as those of dead letters are: a code is ne
 
 from __future__ import annotations
 
-from enum import Enum
-
-from msgspec import Struct
-
-
-class Severity(Enum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILURE = "failure"
-
-
-class Subject(Enum):
-    """What a check looks at."""
-
-    SETTINGS = "settings"
-    BROKER = "broker"
-    PERMISSIONS = "permissions"
-    TOPICS = "topics"
-    TRANSACTIONS = "transactions"
-    WORKERS = "workers"
-    CLOCK = "clock"
-    CATALOGUE = "catalogue"
-    FRESHNESS = "freshness"
-    TRAFFIC = "traffic"
-    DEAD_LETTERS = "dead letters"
-
-
-class Finding(Struct, frozen=True):
-    """One line of the doctor's report.
-
-    Attributes
-    ----------
-    code
-        The fault's; the subject's name where all is well.
-    subject, severity
-        Of what, and how bad.
-    what
-        What was seen, in one sentence.
-    remedy
-        What to do; empty where all is well.
-    """
-
-    code: str
-    subject: str
-    severity: Severity
-    what: str
-    remedy: str = ""
-
-
-class Fault(Struct, frozen=True):
-    """A kind of thing that may be wrong.
-
-    Attributes
-    ----------
-    code
-        Its stable name.
-    subject, severity
-        What it is about, and how bad it is.
-    meaning
-        What is wrong, in one sentence.
-    remedy
-        What to do, in one or two.
-    """
-
-    code: str
-    subject: Subject
-    severity: Severity
-    meaning: str
-    remedy: str
-
-    def found(self, what: str) -> Finding:
-        """The fault as it was seen."""
-        return Finding(self.code, self.subject.value, self.severity, what, self.remedy)
+from stream.doctor.finding import Fault, Severity, Subject
 
 
 def _failure(subject: Subject, code: str, meaning: str, remedy: str) -> Fault:
@@ -104,8 +30,7 @@ TOKEN_SECRETS_MISSING = _failure(
     "token_secrets_missing",
     "No key signs play tokens, so that serving nodes and apps do not start.",
     "Set KEYART_TOKEN_SECRETS (or KEYART_TOKEN_SECRETS_FILE) to a secret, for example openssl rand -hex 32: the "
-    "same "
-    "on every serving node and app.",
+    "same on every serving node and app.",
 )
 TOKEN_SECRET_PUBLIC = _failure(
     _S,
@@ -117,8 +42,8 @@ TOKEN_SECRET_WEAK = _warning(
     _S,
     "token_secret_weak",
     "A key that signs play tokens is short, or repeats itself: it may be guessed.",
-    "Put a longer one first in token_secrets everywhere (openssl rand -hex 32), and take this one out a day "
-    "later.",
+    "Put a longer one first in token_secrets everywhere (openssl rand -hex 32), and take this one out a "
+    "day later.",
 )
 KAFKA_IN_CLEAR = _warning(
     _S,
@@ -129,8 +54,8 @@ KAFKA_IN_CLEAR = _warning(
 HTTP_OPEN = _warning(
     _S,
     "http_open",
-    "Anybody who reaches the serving node may call it: it listens beyond this machine, and http_api_keys is "
-    "empty.",
+    "Anybody who reaches the serving node may call it: it listens beyond this machine, and http_api_keys "
+    "is empty.",
     "Set http_api_keys, or let a proxy ask who is calling.",
 )
 NOTHING_EXPLORES = _warning(
@@ -144,8 +69,7 @@ BROKER_UNREACHABLE = _failure(
     "broker_unreachable",
     "No broker answers.",
     "Start Kafka, or mend bootstrap_servers and security_protocol; from this machine its advertised addresses "
-    "must be "
-    "reachable too.",
+    "must be reachable too.",
 )
 LOGIN_REFUSED = _failure(
     Subject.BROKER,
@@ -171,8 +95,7 @@ SINGLE_REPLICA = _warning(
     "Topics have one copy each: a broker that is lost takes them along, and one that is killed may leave a "
     "transaction open that holds readers up.",
     "Set replication_factor to 3 before keyart topics creates them; for existing topics "
-    "kafka-reassign-partitions adds "
-    "copies.",
+    "kafka-reassign-partitions adds copies.",
 )
 ONE_COPY_ENOUGH = _warning(
     Subject.BROKER,
@@ -185,8 +108,7 @@ PERMISSION_REFUSED = _failure(
     "permission_refused",
     "The cluster does not let our user see something that has to be looked at.",
     "keyart topics --acls prints the kafka-acls commands for every process; keyart doctor needs the rights to "
-    "Describe "
-    "and Read topics and groups, and DescribeConfigs.",
+    "Describe and Read topics and groups, and DescribeConfigs.",
 )
 PERMISSION_MISSING = _failure(
     Subject.PERMISSIONS,
@@ -216,15 +138,15 @@ CLEANUP_POLICY = _failure(
 MESSAGE_LIMIT = _failure(
     _T,
     "message_limit",
-    "A topic takes smaller records than a worker may have to write: a checkpoint with a large one can never "
-    "commit.",
+    "A topic takes smaller records than a worker may have to write: a checkpoint with a large one can "
+    "never commit.",
     _REPAIR,
 )
 RETENTION_SHORT = _failure(
     _T,
     "retention_short",
-    "A topic drops records before they have had their effect: sooner than a play may earn its impression "
-    "something.",
+    "A topic drops records before they have had their effect: sooner than a play may earn its "
+    "impression something.",
     "Run keyart topics --repair, or lower attribution_hours and late_hours.",
 )
 TOPIC_SETTING = _warning(_T, "topic_setting", "A topic has other settings than keyart topics gives.", _REPAIR)
@@ -233,8 +155,7 @@ TRANSACTION_HANGING = _failure(
     "transaction_hanging",
     "A transaction stays open long past transaction_seconds: whoever reads the partition waits for its end.",
     "kafka-transactions find-hanging names it, and kafka-transactions abort ends it; a single copy of a topic on "
-    "a "
-    "broker that was killed is how it comes about.",
+    "a broker that was killed is how it comes about.",
 )
 WORKER_ABSENT = _failure(
     _W,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stream.doctor.facts import Facts
-    from stream.doctor.faults import Finding
+    from stream.doctor.finding import Finding
     from stream.topics import Topic
 
 #: Each worker, and what it reads.

@@ -21,7 +21,7 @@ from msgspec import Struct
 from stream.records import Impression  # noqa: TC001 - msgspec reads the annotations of what it stores
 
 if TYPE_CHECKING:
-    from stream.plays.viewing import ViewingRules
+    from stream.plays.reward import ViewingRules
 
 DAY_MS = 24 * 60 * 60 * 1000
 

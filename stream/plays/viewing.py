@@ -10,81 +10,27 @@ decides nothing. How many impressions of a day may be credited is limited, see :
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence  # noqa: TC003 - msgspec reads the annotations of what it stores
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
 from stream.plays.credits import Credit, contend, day_of, forfeit, over_ms
+from stream.plays.reward import reward_of
 from stream.plays.taste import added, shares, tidied
 from stream.records import Impression, Play, RewardChange, Taste
 from stream.worth.policies import group_of
 
 if TYPE_CHECKING:
-    from stream.settings import Settings
+    from stream.plays.reward import ViewingRules
 
-_HOUR_MS = 3_600_000
 #: How much a play's clock may lag behind the clock of the impression that led to it.
 CLOCK_SKEW_MS = 5 * 60_000
 #: The most plays of one member that are remembered at a time; nobody begins so many within attribution_hours.
 MAX_PLAYS = 1000
-#: Rewards are multiples of 2⁻⁴⁰, so that sums and differences of them are exact: a reward taken back leaves
-#: nothing behind, and an impression's first credit can be told from a change.
-_GRID = 2.0**40
 
 #: What became of a play: it changed something; it did, but earns nothing, as other plays of the day have all the
 #: credit; it was known already; it came when nothing could change any more; or it is one too many to remember.
 Outcome = Literal["counted", "uncredited", "duplicate", "late", "too_many"]
-
-
-@dataclass(frozen=True, slots=True)
-class ViewingRules:
-    """The settings that decide what a play is worth. Times in milliseconds.
-
-    ``plays_per_day`` is how many impressions of a member and day are credited (0: all), ``title_once`` whether of
-    those of one title only one is; of a day with more than ``flood_plays`` plays none is (0: of no day).
-    """
-
-    min_seconds: float
-    full_fraction: float
-    attribution_ms: int
-    late_ms: int
-    half_life_ms: float
-    plays_per_day: int = 0
-    title_once: bool = False
-    flood_plays: int = 0
-
-    @property
-    def limited(self) -> bool:
-        """Whether there is a limit to what a member's plays may earn."""
-        return self.title_once or self.plays_per_day > 0 or self.flood_plays > 0
-
-    @classmethod
-    def of(cls, settings: Settings) -> ViewingRules:
-        """From the settings in force."""
-        return cls(
-            min_seconds=settings.min_seconds,
-            full_fraction=settings.full_fraction,
-            attribution_ms=round(settings.attribution_hours * _HOUR_MS),
-            late_ms=round(settings.late_hours * _HOUR_MS),
-            half_life_ms=settings.taste_half_life_days * 24 * _HOUR_MS,
-            plays_per_day=settings.plays_per_day,
-            title_once=settings.title_once,
-            flood_plays=settings.flood_plays,
-        )
-
-
-def reward_of(watched_seconds: float, runtime_seconds: float, rules: ViewingRules) -> float:
-    """What watching so long is worth, in [0, 1]: a short look is worth nothing, a real part of it everything.
-
-    >>> rules = ViewingRules(120, 0.3, 24 * _HOUR_MS, _HOUR_MS, 1e9)
-    >>> [reward_of(seconds, 6000, rules) for seconds in (119, 900, 1800, 5000)]
-    [0.0, 0.5, 1.0, 1.0]
-    """
-    if watched_seconds < rules.min_seconds:
-        return 0.0
-    full_seconds = rules.full_fraction * runtime_seconds
-    return 1.0 if watched_seconds >= full_seconds else round(watched_seconds / full_seconds * _GRID) / _GRID
 
 
 class PlayState(Struct):

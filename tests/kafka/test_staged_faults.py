@@ -13,12 +13,13 @@ from members import turn_all
 from pydantic import SecretStr
 from waiting import until
 
-from consumers.doctor import gather, wall_clock
+from consumers.doctor import gather
 from producers.catalogue import publish_catalogue
 from stream import topics
 from stream.codec import decode
 from stream.doctor import Severity, findings
 from stream.kafka import Admin
+from stream.reading.event_time import wall_clock_ms
 from stream.records import Title
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ TITLES = traffic.catalogue(titles=2, artworks=2)
 
 def looked(settings: Settings, *, after_ms: int = 0) -> dict[str, Finding]:
     """What the doctor finds, by code, with our clock so far ahead of the true one."""
-    return {one.code: one for one in findings(gather(settings, now_ms=lambda: wall_clock() + after_ms))}
+    return {one.code: one for one in findings(gather(settings, now_ms=lambda: wall_clock_ms() + after_ms))}
 
 
 def without(settings: Settings, missing: topics.Topic, **changes: Any) -> Settings:
@@ -73,7 +74,7 @@ def load_titles(settings: Settings) -> None:
 
 def shown(count: int = 40) -> list[dict[str, Any]]:
     """Impressions of just now."""
-    now_ms = wall_clock()
+    now_ms = wall_clock_ms()
     made = traffic.impressions(random.Random(5), TITLES, count, members=10, span_ms=1000)
     return [one | {"shown_ms": now_ms - count + i} for i, one in enumerate(made)]
 
@@ -89,7 +90,7 @@ def test_no_broker(settings: Settings, keyart: Callable[..., Process], tmp_path:
     assert fault["code"] == "broker_unreachable"
     assert "127.0.0.1:1" in fault["what"]
     assert "bootstrap_servers" in fault["remedy"]
-    assert abs(report["looked_ms"] - wall_clock()) < 10 * MINUTE_MS
+    assert abs(report["looked_ms"] - wall_clock_ms()) < 10 * MINUTE_MS
 
 
 def test_a_fresh_cluster(settings: Settings) -> None:
@@ -179,7 +180,7 @@ def test_records_that_are_gone(settings: Settings, wire: Wire, keyart: Callable[
 def test_stale_snapshots(settings: Settings, wire: Wire) -> None:
     """Rewards that no snapshot has followed, and titles that have none at all."""
     load_titles(settings)
-    hour_ago_ms = wall_clock() - 60 * MINUTE_MS
+    hour_ago_ms = wall_clock_ms() - 60 * MINUTE_MS
     wire.send([("snapshots", "title-0", {"title_id": "title-0", "version": 3, "published_ms": hour_ago_ms})])
     assert "snapshots_stale" not in looked(settings)
     wire.send(("rewards", one["title_id"], one) for one in traffic.rewards(random.Random(5), shown()))
@@ -203,7 +204,7 @@ def test_a_sound_loop(settings: Settings, wire: Wire, keyart: Callable[..., Proc
     for worker in workers:
         worker.wait_ready()
     made = [one | {"shown_ms": one["shown_ms"] - 30 * MINUTE_MS} for one in shown(200)]
-    played = [one for one in traffic.plays(random.Random(5), made) if one["played_ms"] < wall_clock()]
+    played = [one for one in traffic.plays(random.Random(5), made) if one["played_ms"] < wall_clock_ms()]
     wire.send(("impressions", one["title_id"], one) for one in made)
     wire.send(("plays", one["member_id"], one) for one in played)
 
