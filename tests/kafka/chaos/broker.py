@@ -1,10 +1,11 @@
 """An Apache Kafka that is killed, stopped, frozen and started again, while its controller lives on.
 
 A transaction coordinator that works while its partitions have no leader takes them for deleted (seen in 4.4.0):
-markers of open transactions are never written, and readers of committed records wait for ever. With replicas there
-is always a leader; with a single one it takes care. So the controller is a process of its own, as in production, and
-has noticed that the broker is gone before it is started again; it does not think so of one that is merely slow; and
-a broker that is stopped does not hand its partitions over first, as there is nobody to take them.
+markers of open transactions are never written, and readers of committed records wait for ever. With replicas
+there is always a leader; with a single one it takes care. So the controller is a process of its own, as in
+production, and has noticed that the broker is gone before it is started again; it does not think so of one that
+is merely slow; and a broker that is stopped does not hand its partitions over first, as there is nobody to take
+them.
 """
 
 from __future__ import annotations
