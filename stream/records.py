@@ -138,6 +138,10 @@ class Artwork(Record, frozen=True):
     canvas: Id | None = None
     image: Annotated[str, Meta(max_length=2048)] | None = None
 
+    def fits(self, canvas: str | None) -> bool:
+        """Whether it may be shown on a canvas: one without a canvas fits all, and no canvas is as good as any."""
+        return canvas is None or self.canvas is None or self.canvas == canvas
+
 
 class Title(Record, frozen=True):
     """A film or series and its artworks. Key of ``catalogue``: the title; a tombstone withdraws it."""

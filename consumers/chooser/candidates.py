@@ -118,7 +118,7 @@ class ServedTitle:
         """
         found = self._candidates.get(canvas)
         if found is None:
-            fitting = {name: one for name, one in self._artworks.items() if _fits(one, canvas)}
+            fitting = {name: one for name, one in self._artworks.items() if one.fits(canvas)}
             if fitting:  # else nothing is kept: callers may name any number of canvases that there are not
                 found = self._candidates.setdefault(canvas, self._work_out(fitting, canvas))
         return found
@@ -142,7 +142,7 @@ class ServedTitle:
     def own(self, artwork_id: str | None, canvas: str | None) -> Own | None:
         """The artwork that the app shows, if it is listed for the canvas; without an id the first that is."""
         for one in self.title.artworks:
-            if _fits(one, canvas) and artwork_id in {None, one.artwork_id}:
+            if one.fits(canvas) and artwork_id in {None, one.artwork_id}:
                 return Own(one.artwork_id, one.canvas or canvas, _people(one.themes))
         return None
 
@@ -163,7 +163,3 @@ class ServedTitle:
 
 def _people(tags: Mapping[str, float]) -> dict[str, float]:
     return {name: tag for name, tag in tags.items() if name.startswith(CAST_PREFIX)}
-
-
-def _fits(artwork: Artwork, canvas: str | None) -> bool:
-    return canvas is None or artwork.canvas is None or artwork.canvas == canvas

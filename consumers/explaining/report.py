@@ -132,7 +132,7 @@ def report(
         Nothing competes, or ``against`` does not; the message says what does.
     """
     title, snapshot = question.title, question.history[-1]
-    listed = {one.artwork_id: one for one in title.artworks if canvas in (None, one.canvas) or one.canvas is None}
+    listed = {one.artwork_id: one for one in title.artworks if one.fits(canvas)}
     servable = _servable(snapshot, listed)
     if servable is None:
         raise InputError(

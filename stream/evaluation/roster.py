@@ -190,7 +190,7 @@ class Survey:
     def _offer(self, title_id: str, canvas: str | None, shown: Mapping[str, _Shown]) -> Offer:
         """Those that the catalogue lists for the canvas, in its order; then those that it no longer lists."""
         title = self._catalogue.get(title_id)
-        listed = [] if title is None else [one.artwork_id for one in title.artworks if _fits(one, canvas)]
+        listed = [] if title is None else [one.artwork_id for one in title.artworks if one.fits(canvas)]
         return Offer(title_id, canvas, (*listed, *sorted(set(shown) - set(listed))))
 
     def _titles(self, offers: Sequence[Offer]) -> dict[str, Title]:
@@ -221,10 +221,6 @@ def roster_of(impressions: Iterable[Logged], titles: Iterable[Title] = ()) -> Ro
 
 def _is_feature(name: str) -> bool:
     return name not in RESERVED and not name.startswith(CAST_PREFIX)
-
-
-def _fits(artwork: Artwork, canvas: str | None) -> bool:
-    return canvas is None or artwork.canvas is None or artwork.canvas == canvas
 
 
 def _order(item: tuple[tuple[str, str | None], object]) -> tuple[str, str]:
