@@ -11,7 +11,13 @@ import pytest
 
 _ON_A_BROKER = Path(__file__).parent / "kafka"
 #: What takes longest, a minute and more a file.
-_LONGEST = ("test_observed.py", "test_exactly_once.py", "test_docs_on_a_broker.py", "test_dead_letter_commands.py")
+_LONGEST = (
+    "test_observed.py",
+    "test_exactly_once.py",
+    "test_docs_on_a_broker.py",
+    "test_ailing.py",
+    "test_dead_letter_commands.py",
+)
 _BROKERS = pytest.StashKey[list[str]]()
 
 

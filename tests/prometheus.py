@@ -20,8 +20,8 @@ from urllib.request import urlopen
 
 import pytest
 import yaml
+from ports import ports
 
-from consumers.embedded import free_port
 from consumers.metrics_page import families, registries
 
 if TYPE_CHECKING:
@@ -92,19 +92,25 @@ def panels() -> list[tuple[str, str]]:
     ]
 
 
-def quicker(rules: str, factor: float) -> str:
+def quicker(rules: str, factor: float, *, wait: float = math.inf, span: float = math.inf) -> str:
     r"""The rules in less time: ranges, ``for`` and thresholds that are given in minutes, divided by a factor.
+
+    No ``for`` is longer than ``wait`` then, and no range longer than ``span`` seconds.
 
     >>> print(quicker("expr: rate(a[5m]) > 2 * 60\nfor: 3m", 60))
     expr: rate(a[5000ms]) > 2 * 1.0
     for: 3000ms
+    >>> print(quicker("expr: rate(a[1h]) > 2\nfor: 30m", 60, wait=3, span=10))
+    expr: rate(a[10000ms]) > 2
+    for: 3000ms
     """
 
-    def shorter(match: re.Match[str]) -> str:
-        return f"{match[1]}{round(1000 * int(match[2]) * _UNITS[match[3]] / factor)}ms{match[4]}"
+    def shorter(match: re.Match[str], most: float) -> str:
+        seconds = min(int(match[2]) * _UNITS[match[3]] / factor, most)
+        return f"{match[1]}{round(1000 * seconds)}ms{match[4]}"
 
-    rules = re.sub(r"(\[)(\d+)([smhd])(\])", shorter, rules)
-    rules = re.sub(r"(for: )(\d+)([smhd])()$", shorter, rules, flags=re.MULTILINE)
+    rules = re.sub(r"(\[)(\d+)([smhd])(\])", lambda found: shorter(found, span), rules)
+    rules = re.sub(r"(for: )(\d+)([smhd])()$", lambda found: shorter(found, wait), rules, flags=re.MULTILINE)
     return re.sub(r"\* 60\b", f"* {60 / factor}", rules)
 
 
@@ -139,7 +145,7 @@ class Prometheus:
             ],
         }
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{ports()[0]}"
         self._log = (folder / "output.log").open("wb")
         self._process = subprocess.Popen(
             [

@@ -18,7 +18,7 @@ import yaml
 from command_tree import parse
 from prometheus_client import CollectorRegistry
 
-from consumers.demo.run import METRICS_PORTS
+from consumers.demo.settings import METRICS_PORTS
 from stream import health
 from stream.settings import ENV_PREFIX, Settings, load
 

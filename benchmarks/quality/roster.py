@@ -100,6 +100,7 @@ POLICIES: dict[str, Named] = {
     "ours-textbook": _ours("Thompson sampling at its full width", exploration=1.0),
     "ours-greedy": _ours("no exploration but the floor", exploration=0.0),
     "ours-no-floor": _ours("no floor of uniform choice", uniform_floor=0.0),
+    "ours-without-hold": _ours("choices follow every change of the evidence", hold=0.0),
     "ours-without-cast": Named(
         lambda world: Ours(world, people=False),
         "is not told of people",
@@ -118,7 +119,7 @@ POLICIES: dict[str, Named] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "references": tuple(name for name, named in POLICIES.items() if named.kind == "reference"),
     "peers": tuple(name for name, named in POLICIES.items() if named.kind in {"peer", "tagged"}),
-    "parts": ("ours-independent", "ours-textbook", "ours-greedy", "ours-no-floor", *PARTS),
+    "parts": ("ours-independent", "ours-textbook", "ours-greedy", "ours-no-floor", "ours-without-hold", *PARTS),
 }
 
 
