@@ -41,12 +41,13 @@ CATALOGUE_OF = [some_title("film"), some_title("series", ["logo", "cast"])]
 class Bench:
     """A task with a catalogue, and what it has written, by topic."""
 
-    def __init__(self, titles=CATALOGUE_OF, partition=0, **settings):
+    def __init__(self, titles=CATALOGUE_OF, partition=0, shared=None, **settings):
         self.metrics = WorkerMetrics(CollectorRegistry())
         self.catalogue = CatalogueView()
         self.catalogue.apply(messages_of(titles, partition=partition))
         self.settings = some_settings(**settings)
         self.partition = partition
+        self.shared = shared
         self.refreshes = 0
         self.arriving = []
         self.written = defaultdict(list)
@@ -56,7 +57,9 @@ class Bench:
 
     def new_task(self):
         """An empty task, as after a crash."""
-        return LearnerTask(self.partition, self.settings, self.catalogue, self.metrics, self.refresh)
+        return LearnerTask(
+            self.partition, self.settings, self.catalogue, self.metrics, self.refresh, shared=self.shared
+        )
 
     def refresh(self):
         """Read the catalogue to its end: what was still under way arrives."""
@@ -582,6 +585,31 @@ class TestPublishing:
         bench.handle(*(some_impression(f"i{n}") for n in range(2, 5)))
         bench.handle(some_impression("i9", title_id="series", artwork_id="logo"))
         assert list(bench.publish()) == ["series", "film"]
+
+    @settings(repeatable, max_examples=10)
+    @given(st.lists(shown | rewarded, min_size=1, max_size=20), st.lists(shown | rewarded, max_size=10))
+    def test_publishing_between_the_parts_of_a_checkpoint_changes_nothing_learned(self, before, after):
+        """A worker publishes when it is due, when some of its partitions may have been collected already."""
+
+        def told(publishing):
+            shared, written = SharedPriorView(), []
+            benches = [Bench(partition=partition, shared=shared) for partition in (0, 1)]
+            for story in (before, after):
+                for bench in benches:
+                    bench.handle(*story)
+                for bench in benches:
+                    for output in bench.checkpoint():
+                        fields = json.loads(output.value)
+                        fields.pop("held", None)  # by what it is chosen: that is what publishing decides
+                        written.append((output.topic, output.key, fields))
+                    if publishing:
+                        for one in benches:
+                            one.publish()
+                for bench in benches:
+                    bench.publish()
+            return written
+
+        assert told(publishing=True) == told(publishing=False)
 
     def test_a_lost_snapshot_is_published_again(self, bench):
         """Of our own titles, withdrawn ones too; keys of other partitions are left to others."""
