@@ -145,6 +145,14 @@ class TestWorlds:
         assert (counts == 0).mean() > 0.7
         assert counts[:50].sum() > 1000
 
+    def test_titles_of_the_wide_world_are_played_often_and_seldom(self):
+        """Fifty times as often at the most, and nothing is more likely than certain."""
+        world = WORLDS["wide"](1, 1000)
+        rate, visits = world.truth.rate, world.visits()
+        assert 10.0 < rate.max() / rate.min() <= 50.0
+        assert visits.chance.max() <= 1.0
+        assert np.bincount(visits.title, minlength=30).min() > 0
+
     def test_launched_titles_and_artworks_come_when_they_should(self):
         """Not shown before; counted by title from then on."""
         world = WORLDS["launch"](1, 2000)

@@ -62,6 +62,9 @@ PARTS: dict[str, Part] = {
     ),
     "ours-without-response": Part("titles have no response of their own", {"_RESPONSE_SPREAD": (2.0, 1e-3)}),
     "ours-one-rate": Part("effects do not scale with a title's take rate", {"_RATE_REWARDS": 1e6}),
+    "ours-ten-rewards": Part(
+        "a title's take rate starts at the catalogue's, worth 10 rewards instead of 3", {"_RATE_REWARDS": 10.0}
+    ),
 }
 
 

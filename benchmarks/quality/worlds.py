@@ -8,6 +8,8 @@ shared        200 titles of 9 artworks; themes work alike across titles. The bes
               reaches 0.40 of the possible gain (mean of seeds 1 to 20; 0.25 to 0.57 by seed).
 idiosyncratic The same, but tags say nothing: every artwork has effects of its own (best single: 0.40).
 sparse        5,000 titles, the one of rank r looked at as often as 1 / r.
+wide          30 titles, looked at often enough that it is known how often they are played: at the most 50 times as
+              often as another (0.5 % to 25 %).
 null          Artwork does not matter: what is shown of a title makes no difference to anybody.
 launch        ``shared`` goes on for a while. Then 20 new titles come and get two fifths of the visits, and 20 of
               the old ones get a tenth artwork and two fifths. Counted from there, and by title: its first 50, 200
@@ -49,6 +51,7 @@ MARKS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 
 SHARED = Strengths()
 IDIOSYNCRATIC = Strengths(tags=0.0, own=2.4, quality=0.29)
+WIDE = Strengths(rates=(0.005, 0.25))
 #: In ``cast`` themes matter less, and people so much: W of one who matters as much as the average one. To know
 #: tastes for themes alone is worth 0.85 of the possible gain, to know those for people alone 0.62 (seeds 1 to 4).
 CAST = Strengths(tags=5.0)
@@ -230,6 +233,7 @@ WORLDS: dict[str, Callable[[int, int], World]] = {
     "shared": _steady("shared", SHARED),
     "idiosyncratic": _steady("idiosyncratic", IDIOSYNCRATIC),
     "sparse": _steady("sparse", SHARED, titles=5000, exponent=1.0),
+    "wide": _steady("wide", WIDE, titles=30),
     "null": _null,
     "launch": lambda seed, impressions: Launch("launch", seed, impressions),
     "late": lambda seed, impressions: Late("late", seed, impressions),
