@@ -198,7 +198,10 @@ class Session:
         """
         limit = self._settings.transaction_seconds
         if self._writer.waits_seconds > limit:
-            raise WorkerFailed(f"what was to be published has been neither delivered nor given up for {limit:g} s")
+            raise WorkerFailed(
+                f"the client has neither delivered nor given up for {limit:g} s what was to be published; a new "
+                "one is made, and it is published again"
+            )
 
     def _handle(self, topic: Topic, partition: int, messages: Sequence[Message]) -> None:
         started, metrics = time.monotonic(), self._metrics
